@@ -1,0 +1,26 @@
+"""Encoders: image or sound in, vectors out. The registry maps a name to a dotted path."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from gemb.encoders.base import Encoder, EncoderIdentity, Failure
+
+# Dotted paths, imported on use, so that listing encoders loads no model.
+REGISTRY: dict[str, str] = {
+    "open-concat": "gemb.encoders.open_concat:OpenConcat",
+}
+
+
+def load(spec: str) -> Encoder:
+    """Build the encoder ``name`` or ``name:argument``, such as ``open-concat``."""
+    name, _, argument = spec.partition(":")
+    if name not in REGISTRY:
+        raise KeyError(f"no encoder {name!r}; there are: {', '.join(REGISTRY)}")
+    module, _, attribute = REGISTRY[name].partition(":")
+    factory = getattr(import_module(module), attribute)
+    encoder: Encoder = factory(argument) if argument else factory()
+    return encoder
+
+
+__all__ = ["REGISTRY", "Encoder", "EncoderIdentity", "Failure", "load"]
