@@ -1,0 +1,237 @@
+"""The encoder anyone can run: three open models side by side in one vector, on a CPU.
+
+An image fills the first block with EfficientNet-Lite0's features; a sound the
+other two, with Moonshine's (what is said) and YAMNet's (what sounds).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property, partial
+
+import numpy as np
+import torch
+
+from gemb.data import manifests
+from gemb.data.fetch import fetch
+from gemb.data.items import Item, MediaUnavailable
+from gemb.data.media import RATE, MediaError, decode_audio, decode_image
+from gemb.encoders import efficientnet, moonshine, yamnet
+from gemb.encoders.base import EncoderIdentity, Failure
+from gemb.tasks import Modality
+
+DIM = efficientnet.DIM + moonshine.DIM + yamnet.DIM
+BLOCKS = {
+    "image": slice(0, 1280),
+    "speech": slice(1280, 1696),
+    "sound": slice(1696, 2720),
+}
+PARTS = ("efficientnet-lite0", "moonshine-base", "yamnet")  # names of their manifests
+
+# To be raised whenever the same file would give another vector.
+_PREPROCESSING = "1"
+
+
+class OpenConcat:
+    """EfficientNet-Lite0 ‖ Moonshine base ‖ YAMNet, 2,720 dimensions.
+
+    Each block is L2-normalised; those the modality does not use are zero. The
+    same file gives the same vector to 1e-5, whatever else is in the batch. The
+    weights are fetched and loaded when a part is first used.
+
+    Views:
+        ``whole``: an image or a sound of up to 180 s, one vector ``[1, 2720]``.
+            Moonshine's frames and YAMNet's patches are averaged.
+        ``chunks:<seconds>``: a sound cut into pieces of that length without
+            overlap, each encoded as ``whole`` would be, ``[n, 2720]``. The last
+            piece may be shorter; a rest under 0.1 s joins the piece before it.
+        ``frames``: Moonshine's frames as they are, ``[T, 416]``, about 41 a
+            second, not normalised and without the blocks that would be zero;
+            the identity says 416.
+
+    Sounds under 0.1 s are padded with zeros at their end to 0.1 s.
+    """
+
+    name = "open-concat"
+    dim = DIM
+    modalities: tuple[Modality, ...] = ("image", "audio")
+    views = ("whole", "chunks:<seconds>", "frames")
+
+    @cached_property
+    def revision(self) -> str:
+        """Stands for the weights: a hash of the checksums in the parts' manifests."""
+        files = [
+            f"{part} {file.path} {file.sha256}"
+            for part in PARTS
+            for file in manifests.get(part).files
+        ]
+        return hashlib.sha256("\n".join(sorted(files)).encode()).hexdigest()[:12]
+
+    def identity(self, view: str = "whole") -> EncoderIdentity:
+        """What decides a vector under ``view``; ``chunks:1.0`` is ``chunks:1``."""
+        seconds = _chunk_seconds(view)
+        if seconds is not None:
+            view = f"chunks:{seconds:g}"
+        dim = moonshine.DIM if view == "frames" else DIM
+        return EncoderIdentity(self.name, self.revision, dim, _PREPROCESSING, view)
+
+    def encode(
+        self, items: Sequence[Item], view: str = "whole"
+    ) -> list[np.ndarray | Failure]:
+        """Vectors of each item, float32 ``[n_i, 2720]`` (``[T, 416]`` of frames), in order.
+
+        Returns:
+            A :class:`Failure` in the place of an item that cannot be read or
+            that the view does not fit; the other items go on.
+
+        Raises:
+            ValueError: There is no such view.
+            FetchError: The weights cannot be fetched.
+        """
+        seconds = _chunk_seconds(view)
+        images = [i for i, item in enumerate(items) if item.modality == "image"]
+        sounds = [i for i, item in enumerate(items) if item.modality == "audio"]
+        found: dict[int, np.ndarray | Failure] = {}
+        if images and view == "whole":
+            vectors = self._encode_images([items[i] for i in images])
+            found.update(zip(images, vectors, strict=True))
+        if sounds:
+            vectors = self._encode_sounds([items[i] for i in sounds], view, seconds)
+            found.update(zip(sounds, vectors, strict=True))
+        return [
+            found.get(i, Failure(item.id, f"{self.name} has no view {view!r} of {item.modality}"))
+            for i, item in enumerate(items)
+        ]
+
+    # The parts, each loaded on first use.
+
+    @cached_property
+    def efficientnet(self) -> efficientnet.EfficientNetLite0:
+        return efficientnet.EfficientNetLite0(fetch("efficientnet-lite0"))
+
+    @cached_property
+    def moonshine(self) -> moonshine.MoonshineBase:
+        return moonshine.MoonshineBase(fetch("moonshine-base"))
+
+    @cached_property
+    def yamnet(self) -> yamnet.YamNet:
+        return yamnet.YamNet(fetch("yamnet"))
+
+    def _encode_images(self, items: Sequence[Item]) -> list[np.ndarray | Failure]:
+        model = self.efficientnet
+        prepared = _in_threads(items, lambda item, data: model.prepare(
+            decode_image(data, name=item.id)
+        ))
+        features = iter(model.features([p for p in prepared if isinstance(p, np.ndarray)]))
+        return [
+            p if isinstance(p, Failure) else _place(image=next(features)[None]) for p in prepared
+        ]
+
+    def _encode_sounds(
+        self, items: Sequence[Item], view: str, seconds: float | None
+    ) -> list[np.ndarray | Failure]:
+        # Loaded before the threads start, so that a part that cannot be
+        # fetched is one error and not one failure an item.
+        self.moonshine, self.yamnet  # noqa: B018
+        if view == "frames":
+            return _in_threads(items, self._frames)
+        return _in_threads(items, partial(self._pooled, seconds=seconds))
+
+    def _frames(self, item: Item, data: bytes) -> np.ndarray:
+        return self.moonshine.frames(_pad(_decode_up_to_limit(item, data)))
+
+    def _pooled(self, item: Item, data: bytes, seconds: float | None) -> np.ndarray:
+        if seconds is None:
+            pieces = [_decode_up_to_limit(item, data)]
+        else:
+            samples = decode_audio(data, suffix=item.media.suffix, name=item.id)
+            pieces = _cut(samples, seconds)
+        speech = [self.moonshine.frames(_pad(piece)).mean(axis=0) for piece in pieces]
+        sound = [self.yamnet.features(piece).mean(axis=0) for piece in pieces]
+        return _place(speech=np.stack(speech), sound=np.stack(sound))
+
+
+def _in_threads(
+    items: Iterable[Item], work: Callable[[Item, bytes], np.ndarray]
+) -> list[np.ndarray | Failure]:
+    """``work`` on each item's bytes, in order; what is refused becomes a failure.
+
+    The bytes are read or generated here, one after the other, since a
+    generator need not bear threads; decoding and models run beside it.
+    """
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+
+        def start(item: Item) -> Future[np.ndarray] | Failure:
+            try:
+                return pool.submit(work, item, item.media.bytes())
+            except (MediaUnavailable, OSError) as error:
+                return Failure(item.id, f"{item.id}: its bytes cannot be had: {error}")
+
+        def finish(item: Item, started: Future[np.ndarray] | Failure) -> np.ndarray | Failure:
+            if isinstance(started, Failure):
+                return started
+            try:
+                return started.result()
+            except MediaError as error:
+                return Failure(item.id, str(error))
+
+        return [finish(i, s) for i, s in [(item, start(item)) for item in items]]
+
+
+def _decode_up_to_limit(item: Item, data: bytes) -> np.ndarray:
+    samples = decode_audio(data, suffix=item.media.suffix, name=item.id)
+    seconds = len(samples) / RATE
+    if seconds > moonshine.MAX_SECONDS:
+        raise MediaError(
+            item.id,
+            f"the sound is {seconds:.0f} s long, more than {moonshine.MAX_SECONDS:.0f} s",
+            "cut it, or encode it with the view chunks:<seconds>",
+        )
+    return samples
+
+
+def _pad(samples: np.ndarray) -> np.ndarray:
+    return np.pad(samples, (0, max(0, _least() - len(samples))))
+
+
+def _least() -> int:
+    return math.ceil(moonshine.MIN_SECONDS * RATE)
+
+
+def _cut(samples: np.ndarray, seconds: float) -> list[np.ndarray]:
+    size = round(seconds * RATE)
+    starts = list(range(0, len(samples), size))
+    if len(starts) > 1 and len(samples) - starts[-1] < _least():
+        starts.pop()
+    return [samples[a:b] for a, b in zip(starts, [*starts[1:], len(samples)], strict=True)]
+
+
+def _place(**blocks: np.ndarray) -> np.ndarray:
+    """Each block ``[n, its width]``, normalised, in its place of zeros ``[n, 2720]``."""
+    rows = len(next(iter(blocks.values())))
+    vectors = np.zeros((rows, DIM), np.float32)
+    for name, values in blocks.items():
+        norm = np.linalg.norm(values, axis=1, keepdims=True)
+        # Without any feature at all (YAMNet of a silent chunk) it stays zero.
+        vectors[:, BLOCKS[name]] = values / np.maximum(norm, 1e-12)
+    return vectors
+
+
+def _chunk_seconds(view: str) -> float | None:
+    """The seconds of a ``chunks`` view, ``None`` of another; refuses what is neither."""
+    if view in ("whole", "frames"):
+        return None
+    kind, _, length = view.partition(":")
+    try:
+        seconds = float(length)
+    except ValueError:
+        seconds = math.nan
+    if kind != "chunks" or not moonshine.MIN_SECONDS <= seconds <= moonshine.MAX_SECONDS:
+        raise ValueError(
+            f"no view {view!r} in {OpenConcat.name}; there are: {', '.join(OpenConcat.views)}, "
+            f"with {moonshine.MIN_SECONDS:g} to {moonshine.MAX_SECONDS:g} seconds"
+        )
+    return seconds
