@@ -1,0 +1,239 @@
+"""The frozen language model as the rest of the project sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, takewhile
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gemb.llm import loading
+from gemb.llm.generic import GenericDecoder
+from gemb.llm.template import Prompt, encode, end_of_turn, render_prompt
+
+
+@dataclass(frozen=True)
+class LLMIdentity:
+    """Which language model: an adaptor trained for one identity fits no other.
+
+    ``weights_sha256`` is taken of the weights rounded to bfloat16, so that it
+    is the same whether the model runs in float32 or bfloat16.
+    """
+
+    name: str
+    revision: str
+    weights_sha256: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A generated answer.
+
+    Attributes:
+        text: The answer, without the end of turn.
+        logprob: Mean log-probability (natural logarithm) of the generated
+            tokens, end of turn included.
+        tokens: How many tokens were generated, end of turn included.
+        finished: Whether the end of turn was reached.
+    """
+
+    text: str
+    logprob: float
+    tokens: int
+    finished: bool
+
+
+class FrozenLLM:
+    """A causal language model that reads virtual tokens and is never trained.
+
+    Attributes:
+        model: The transformers model, in ``eval`` mode and without gradients.
+        tokenizer: Its tokenizer.
+        device, dtype: Where and in what precision it runs.
+        hidden_size: H, the width of a virtual token.
+        name, revision: What was loaded.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, name: str, revision: str = "unknown"):
+        self.model = model.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.name, self.revision = name, revision
+        embeddings = model.get_input_embeddings()
+        self.device, self.dtype = embeddings.weight.device, embeddings.weight.dtype
+        self.hidden_size: int = embeddings.weight.shape[1]
+        self._embeddings = embeddings
+        self._end_of_turn = end_of_turn(tokenizer)
+        self._decoder = GenericDecoder(model)
+        self._answer_ids: dict[str, tuple[int, ...]] = {}
+
+    @classmethod
+    def load(
+        cls,
+        name: str = "smollm2-135m",
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> FrozenLLM:
+        """Load a language model by manifest name, folder or hub id.
+
+        Without ``device`` CUDA is taken where there is one; without ``dtype``
+        bfloat16 where the hardware has it, else float32.
+
+        Raises:
+            LLMUnavailable: no such manifest, folder or reachable hub id.
+        """
+        device = torch.device(device) if device is not None else loading.best_device()
+        model, tokenizer, revision = loading.load(name, dtype or loading.best_dtype(device))
+        # A folder is known by its own name: its place on the disk identifies nothing.
+        return cls(model.to(device), tokenizer, Path(name).name if Path(name).is_dir() else name,
+                   revision)
+
+    def identity(self) -> LLMIdentity:
+        """Name, revision and hash of the weights; ``dataclasses.asdict`` makes it JSON."""
+        return self._identity
+
+    @cached_property
+    def _identity(self) -> LLMIdentity:
+        return LLMIdentity(
+            self.name, self.revision, loading.weights_sha256(self.model, torch.bfloat16)
+        )
+
+    def weights_sha256(self) -> str:
+        """sha256 of the weights, bit for bit as they are in memory now."""
+        return loading.weights_sha256(self.model)
+
+    def prompt(self, text: str, system: str | None = None) -> Prompt:
+        """Render ``text`` as the user's turn around the place of the virtual tokens.
+
+        That place is ``{media}``, or right before the text where it has none.
+        There is no system turn unless ``system`` is given.
+        """
+        return render_prompt(self.tokenizer, text, system)
+
+    def loss(
+        self,
+        virtual: Tensor,
+        prompts: Sequence[Prompt],
+        answers: Sequence[str],
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Mean cross-entropy of the answers' tokens, each answer's end of turn included.
+
+        Args:
+            virtual: ``[B, n, H]`` virtual tokens, float32; n may be 0.
+            prompts: B prompts.
+            answers: B answers.
+            mask: ``[B, n]``, true where a virtual token is one; all are without it.
+
+        Returns:
+            A float32 scalar, the mean over all label tokens of the batch,
+            differentiable with respect to ``virtual`` and nothing else.
+        """
+        targets = [(*self._answer_tokens(answer), self._end_of_turn) for answer in answers]
+        if len(targets) != len(prompts):
+            raise ValueError(f"{len(prompts)} prompts, but {len(targets)} answers")
+        # The last label, the end of turn, is predicted and never read.
+        embeds, lengths, prefix = self._pack(virtual, prompts, [t[:-1] for t in targets], mask)
+        logits = self._decoder.logits(embeds, lengths, [len(t) for t in targets], prefix)
+        labels = torch.tensor(list(chain(*targets)), device=self.device)
+        return F.cross_entropy(logits.float(), labels)
+
+    @torch.no_grad()
+    def answer(
+        self,
+        virtual: Tensor,
+        prompts: Sequence[Prompt],
+        mask: Tensor | None = None,
+        max_new_tokens: int = 16,
+    ) -> list[Answer]:
+        """Answer greedily, one batch at a time, until the end of turn.
+
+        Takes the arguments of :meth:`loss`; an answer is cut off after
+        ``max_new_tokens`` tokens, and ``finished`` is then false.
+        """
+        if not prompts:
+            return []
+        embeds, lengths, prefix = self._pack(virtual, prompts, [()] * len(prompts), mask)
+        results = self._decoder.greedy(embeds, lengths, prefix, self._stop, max_new_tokens)
+        answers = []
+        for ids, logprobs in results:
+            finished = ids[-1] in self._stop
+            text = self.tokenizer.decode(
+                ids[:-1] if finished else ids, skip_special_tokens=True
+            )
+            answers.append(Answer(text, sum(logprobs) / len(logprobs), len(ids), finished))
+        return answers
+
+    @cached_property
+    def _stop(self) -> tuple[int, ...]:
+        """Tokens that end an answer: the end of turn, and what the model's authors say."""
+        said = getattr(self.model.generation_config, "eos_token_id", None)
+        authors = said if isinstance(said, list) else [said]
+        candidates = [self._end_of_turn, self.tokenizer.eos_token_id, *authors]
+        return tuple(dict.fromkeys(token for token in candidates if token is not None))
+
+    def _answer_tokens(self, answer: str) -> tuple[int, ...]:
+        if answer not in self._answer_ids:
+            self._answer_ids[answer] = encode(self.tokenizer, answer)
+        return self._answer_ids[answer]
+
+    def _pack(
+        self,
+        virtual: Tensor,
+        prompts: Sequence[Prompt],
+        continuations: Sequence[tuple[int, ...]],
+        mask: Tensor | None,
+    ) -> tuple[Tensor, list[int], tuple[int, ...]]:
+        """Embeddings of the whole batch without padding, one sequence after the other.
+
+        Each is ``before | virtual | after | continuation``; the beginning that
+        all share is returned apart, for its keys and values are computed once.
+
+        Returns:
+            Embeddings ``[T, H]``, B lengths that sum to T, the shared prefix.
+        """
+        if virtual.ndim != 3 or virtual.shape[0] != len(prompts) or (
+            virtual.shape[2] != self.hidden_size
+        ):
+            raise ValueError(
+                f"virtual tokens {list(virtual.shape)} for {len(prompts)} prompts: "
+                f"expected [{len(prompts)}, n, {self.hidden_size}]"
+            )
+        if mask is None:
+            counts = [virtual.shape[1]] * len(prompts)
+            tokens = virtual.flatten(0, 1)
+        else:
+            if mask.shape != virtual.shape[:2]:
+                raise ValueError(f"mask {list(mask.shape)}: expected {list(virtual.shape[:2])}")
+            mask = mask.bool()
+            counts = mask.sum(1).tolist()
+            tokens = virtual[mask]
+        prefix: tuple[int, ...] = ()
+        if self._decoder.reuses_prefix and all(prompt.after for prompt in prompts):
+            prefix = _common_prefix(prompt.before for prompt in prompts)
+        ids: list[int] = []
+        places: list[int] = []  # of the virtual tokens, in the packed sequence
+        lengths = []
+        for prompt, continuation, count in zip(prompts, continuations, counts, strict=True):
+            start = len(ids)
+            ids += prompt.before[len(prefix):]
+            places += range(len(ids), len(ids) + count)
+            ids += [0] * count  # any token: its embedding is overwritten
+            ids += prompt.after + continuation
+            lengths.append(len(ids) - start)
+        embeds = self._embeddings(torch.tensor(ids, device=self.device))
+        if places:
+            where = torch.tensor(places, device=self.device)
+            embeds = embeds.index_copy(0, where, tokens.to(self.device, self.dtype))
+        return embeds, lengths, prefix
+
+
+def _common_prefix(sequences: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    columns = takewhile(lambda column: len(set(column)) == 1, zip(*sequences, strict=False))
+    return tuple(column[0] for column in columns)

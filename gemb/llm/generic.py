@@ -1,0 +1,85 @@
+"""Any causal language model, through transformers' own forward."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from transformers import GenerationConfig
+
+
+class GenericDecoder:
+    """Runs sequences given as packed embeddings, padded on the left.
+
+    Left padding puts every sequence's last tokens, the only ones that need
+    logits, into the last columns, and is what ``generate`` expects.
+    """
+
+    reuses_prefix = False
+
+    def __init__(self, model: Any):
+        self.model = model
+        self._accepts = set(inspect.signature(model.forward).parameters)
+
+    def logits(
+        self, embeds: Tensor, lengths: Sequence[int], keep: Sequence[int], prefix: tuple[int, ...]
+    ) -> Tensor:
+        """Logits ``[sum(keep), V]`` of the last ``keep[i]`` tokens of each sequence.
+
+        ``embeds`` is ``[sum(lengths), H]``, the sequences one after the other.
+        """
+        padded, mask = self._left_padded(embeds, lengths)
+        width, last = padded.shape[1], max(keep)
+        arguments: dict[str, Any] = {"inputs_embeds": padded, "attention_mask": mask}
+        if "position_ids" in self._accepts:
+            arguments["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)
+        if "logits_to_keep" in self._accepts:
+            # Indices, not a count: a slice would hand the head a strided tensor, which the
+            # CPU's bfloat16 product is very slow on.
+            arguments["logits_to_keep"] = torch.arange(width - last, width, device=padded.device)
+        logits = self.model(**arguments, use_cache=False).logits[:, -last:]
+        counts = torch.tensor(keep, device=padded.device)
+        wanted = torch.arange(last, 0, -1, device=padded.device) <= counts[:, None]
+        return logits[wanted]
+
+    @torch.no_grad()
+    def greedy(
+        self,
+        embeds: Tensor,
+        lengths: Sequence[int],
+        prefix: tuple[int, ...],
+        stop: Sequence[int],
+        max_new_tokens: int,
+    ) -> list[tuple[list[int], list[float]]]:
+        """Greedy continuation of each sequence: token ids, the stop token included, and
+        their log-probabilities."""
+        padded, mask = self._left_padded(embeds, lengths)
+        # A configuration of our own: a model's may sample or penalise repetition.
+        config = GenerationConfig(
+            max_new_tokens=max_new_tokens, do_sample=False, eos_token_id=list(stop),
+            pad_token_id=stop[0], output_logits=True, return_dict_in_generate=True,
+        )
+        out = self.model.generate(
+            inputs_embeds=padded, attention_mask=mask, generation_config=config
+        )
+        steps = torch.stack(out.logits, 1).float().log_softmax(-1)  # [B, steps, V]
+        logprobs = steps.gather(2, out.sequences[..., None])[..., 0]
+        results = []
+        for ids, scores in zip(out.sequences.tolist(), logprobs.tolist(), strict=True):
+            n = next((i + 1 for i, token in enumerate(ids) if token in stop), len(ids))
+            results.append((ids[:n], scores[:n]))
+        return results
+
+    def _left_padded(self, embeds: Tensor, lengths: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """``[B, S, H]`` embeddings and ``[B, S]`` mask (int64) of packed ``[T, H]`` embeddings."""
+        padded = pad_sequence(
+            list(embeds.split(list(lengths))), batch_first=True, padding_side="left"
+        )
+        width = padded.shape[1]
+        counts = torch.tensor(lengths, device=embeds.device)
+        mask = torch.arange(width, 0, -1, device=embeds.device) <= counts[:, None]
+        return padded, mask.long()
