@@ -23,14 +23,33 @@ class DataFileError(ValueError):
         )
 
 
+def read_bytes(path: Path, dataset: str) -> bytes:
+    """The bytes of ``path``, a file of the manifest ``dataset``."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        problem = "the file is missing" if isinstance(error, FileNotFoundError) else str(error)
+        raise DataFileError(path, problem, dataset) from error
+
+
 def read_gzip(path: Path, dataset: str) -> bytes:
     """The unpacked bytes of ``path``, a gzip file of the manifest ``dataset``."""
+    packed = read_bytes(path, dataset)
     try:
-        return gzip.decompress(path.read_bytes())
-    except FileNotFoundError:
-        raise DataFileError(path, "the file is missing", dataset) from None
+        return gzip.decompress(packed)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataFileError(path, f"not a whole gzip file ({error})", dataset) from error
+
+
+def sha256(path: Path, dataset: str) -> str:
+    """The hash of a file of the manifest ``dataset``."""
+    return hashlib.sha256(read_bytes(path, dataset)).hexdigest()
+
+
+def seed_of(*parts: object) -> int:
+    """A seed for :class:`numpy.random.RandomState` that depends on nothing but ``parts``."""
+    text = "|".join(map(str, parts))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
 def pixels_medium(pixels: np.ndarray) -> Media:
@@ -45,11 +64,11 @@ def pixels_medium(pixels: np.ndarray) -> Media:
         "shape": list(pixels.shape),
         "pixels": hashlib.sha256(pixels.tobytes()).hexdigest(),
     }
-    return Media.from_recipe(recipe, lambda: png(Image.fromarray(pixels)), "png")
+    return Media.from_recipe(recipe, lambda: encoded(Image.fromarray(pixels), "PNG"), "png")
 
 
-def png(image: Image.Image) -> bytes:
-    """``image`` as the bytes of a PNG file."""
+def encoded(image: Image.Image, form: str) -> bytes:
+    """``image`` as the bytes of a PNG or, at quality 90, of a JPEG file."""
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG")
+    image.save(buffer, format=form, quality=90)
     return buffer.getvalue()
