@@ -7,7 +7,6 @@ says what is wrong and what to do; nothing is guessed and nothing is repaired.
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Iterator
 
 import av
@@ -24,7 +23,8 @@ MIN_SIDE, MAX_SIDE, MAX_PIXELS = 8, 16_384, 80_000_000
 
 MAX_SECONDS = 3_600  # of sound decoded at once: 230 MB of samples at 16 kHz
 MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz; beyond them the header is wrong
-SILENCE = 1e-4  # peak below -80 dBFS, under half a step of 12-bit sound
+SILENCE = 1e-4  # peak, -80 dBFS: three steps of 16-bit sound
+MAX_PEAK = 32.0  # floating-point files may pass full scale, but not by 30 dB
 
 # Codecs without a header, which no content tells apart: the suffix decides.
 _HEADERLESS = {"g722": "g722"}
@@ -58,10 +58,7 @@ def decode_image(data: bytes, *, name: str) -> Image.Image:
     if not data:
         raise MediaError(name, "the file is empty (0 bytes)", "get it again or leave it out")
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of large images where _check_size refuses them.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data))
+        image = Image.open(io.BytesIO(data))
         _check_size(image, name)
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
@@ -73,7 +70,7 @@ def decode_image(data: bytes, *, name: str) -> Image.Image:
             name, f"not an image that Pillow can read ({_glimpse(data)})",
             "convert it to PNG or JPEG",
         ) from None
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise MediaError(name, f"a decompression bomb: {error}", "leave it out") from None
     # Pillow's decoders raise whatever a damaged file makes them trip over:
     # OSError, SyntaxError, ValueError, struct.error, IndexError, …
@@ -131,25 +128,30 @@ def decode_audio(data: bytes, *, suffix: str, name: str, rate: int = RATE) -> np
 
     Raises:
         MediaError: Empty, not a sound, damaged, silent, over an hour long, or
-            holding NaN or infinite samples.
+            holding NaN, infinite or absurdly large samples.
     """
     if not data:
         raise MediaError(name, "the file is empty (0 bytes)", "get it again or leave it out")
     samples, source_rate = _decode(data, suffix.lower().lstrip("."), name)
-    if not len(samples):
-        raise MediaError(name, "the file holds no samples", "get it again or leave it out")
     if not np.isfinite(samples).all():
         raise MediaError(
-            name, "the sound holds NaN or infinite samples", "mend or leave out the recording"
+            name, "the sound holds NaN or infinite samples", "mend the recording or leave it out"
         )
+    if source_rate != rate:
+        samples = soxr.resample(samples, source_rate, rate, quality="HQ")
+    if not len(samples):
+        raise MediaError(name, "the file holds no samples", "get it again or leave it out")
     peak = float(np.abs(samples).max())
     if peak < SILENCE:
         raise MediaError(
             name, "the sound is silent (its peak is below -80 dBFS)",
             "leave it out, or record it louder",
         )
-    if source_rate != rate:
-        samples = soxr.resample(samples, source_rate, rate, quality="HQ")
+    if peak > MAX_PEAK:
+        raise MediaError(
+            name, f"its samples reach {peak:,.0f} where full scale is 1",
+            "scale the recording to ±1",
+        )
     return np.ascontiguousarray(samples, dtype=np.float32)
 
 
@@ -161,8 +163,8 @@ def _decode(data: bytes, suffix: str, name: str) -> tuple[np.ndarray, int]:
         pass  # not one of its formats, or damaged: PyAV knows more and says more
     try:
         return _decode_av(data, None, name)
-    except (av.FFmpegError, IndexError) as error:
-        reason = error.strerror if isinstance(error, av.FFmpegError) else "no audio track"
+    except av.FFmpegError as error:
+        reason = error.strerror
     if suffix in _HEADERLESS:
         try:
             return _decode_av(data, _HEADERLESS[suffix], name)
@@ -185,7 +187,14 @@ def _decode_soundfile(data: bytes, name: str) -> tuple[np.ndarray, int]:
 def _decode_av(data: bytes, format: str | None, name: str) -> tuple[np.ndarray, int]:
     # A playlist must not make FFmpeg open other files or addresses.
     options = {"protocol_whitelist": "none"}
-    with av.open(io.BytesIO(data), format=format, options=options) as container:
+    with av.open(
+        io.BytesIO(data), mode="r", format=format, options=options, metadata_errors="ignore"
+    ) as container:
+        if not container.streams.audio:
+            raise MediaError(
+                name, f"{container.format.long_name}, without an audio track",
+                "convert its sound to WAV or FLAC",
+            )
         stream = container.streams.audio[0]
         rate = int(stream.rate or 0)
         _check_rate(rate, name)

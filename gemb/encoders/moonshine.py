@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +15,7 @@ RATE = 16_000  # Hz
 MIN_SECONDS = 0.1
 # Attention over all frames: 180 s take 2.5 GB.
 MAX_SECONDS = 180.0
+_LONG = 30.0  # seconds, from which on the memory is worth saving: 0.2 GB
 
 _START, _END = 1, 2  # token ids of the decoder
 _LAYERS, _HEADS, _HEAD_DIM = 8, 8, 52  # of the decoder
@@ -35,6 +37,7 @@ class MoonshineBase:
     def __init__(self, folder: Path):
         self._folder = folder
         self._encoder = self._session("encoder_model.ort")
+        self._one_long_clip = threading.Lock()
 
     def frames(self, samples: np.ndarray) -> np.ndarray:
         """Frames of 16 kHz mono ``[samples]``, float32 ``[T, 416]``, about 41 a second.
@@ -50,8 +53,15 @@ class MoonshineBase:
             raise ValueError(
                 f"Moonshine takes {MIN_SECONDS:g} to {MAX_SECONDS:g} s of sound, not {seconds:g}"
             )
-        (frames,) = self._encoder.run(None, {"input_values": samples[None]}, _shrink(seconds))
-        return frames[0]
+        feed = {"input_values": samples[None]}
+        if seconds <= _LONG:
+            return self._encoder.run(None, feed)[0][0]
+        # One long clip at a time, and its memory is given back afterwards; for
+        # short clips it is kept, which is faster.
+        options = ort.RunOptions()
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        with self._one_long_clip:
+            return self._encoder.run(None, feed, options)[0][0]
 
     def transcribe(self, samples: np.ndarray) -> str:
         """The words heard in 16 kHz mono ``[samples]``, decoded greedily."""
@@ -82,8 +92,9 @@ class MoonshineBase:
                 # those of the first step are kept.
                 if step == 0 or ".decoder." in name:
                     past[name.replace("present", "past_key_values")] = value
-        text = b"".join(self._tokens[t] for t in tokens).decode("utf-8", errors="replace")
-        return text.replace("▁", " ").strip()
+        # The logits are padded beyond the vocabulary.
+        text = b"".join(self._tokens[t] for t in tokens if t < len(self._tokens))
+        return text.decode("utf-8", errors="replace").replace("▁", " ").strip()
 
     @cached_property
     def _decoder(self) -> ort.InferenceSession:
@@ -112,11 +123,3 @@ class MoonshineBase:
             str(self._folder / file), options, providers=["CPUExecutionProvider"]
         )
 
-
-def _shrink(seconds: float) -> ort.RunOptions | None:
-    """Give the memory of a long clip back after the run; for short ones keep it, it is faster."""
-    if seconds <= 30:
-        return None
-    options = ort.RunOptions()
-    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-    return options

@@ -10,7 +10,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ BLOCKS = {
     "sound": slice(1696, 2720),
 }
 PARTS = ("efficientnet-lite0", "moonshine-base", "yamnet")  # names of their manifests
+
+_MIN_SAMPLES = round(moonshine.MIN_SECONDS * RATE)
 
 # To be raised whenever the same file would give another vector.
 _PREPROCESSING = "1"
@@ -106,26 +108,28 @@ class OpenConcat:
             for i, item in enumerate(items)
         ]
 
-    # The parts, each loaded on first use.
+    # The models, each fetched and loaded on first use.
 
     @cached_property
-    def efficientnet(self) -> efficientnet.EfficientNetLite0:
+    def image_model(self) -> efficientnet.EfficientNetLite0:
         return efficientnet.EfficientNetLite0(fetch("efficientnet-lite0"))
 
     @cached_property
-    def moonshine(self) -> moonshine.MoonshineBase:
+    def speech_model(self) -> moonshine.MoonshineBase:
         return moonshine.MoonshineBase(fetch("moonshine-base"))
 
     @cached_property
-    def yamnet(self) -> yamnet.YamNet:
+    def sound_model(self) -> yamnet.YamNet:
         return yamnet.YamNet(fetch("yamnet"))
 
     def _encode_images(self, items: Sequence[Item]) -> list[np.ndarray | Failure]:
-        model = self.efficientnet
-        prepared = _in_threads(items, lambda item, data: model.prepare(
-            decode_image(data, name=item.id)
-        ))
-        features = iter(model.features([p for p in prepared if isinstance(p, np.ndarray)]))
+        model = self.image_model
+
+        def pixels(item: Item, data: bytes) -> np.ndarray:
+            return model.prepare(decode_image(data, name=item.id))
+
+        prepared = _in_threads(items, pixels)
+        features = iter(model.features([p for p in prepared if not isinstance(p, Failure)]))
         return [
             p if isinstance(p, Failure) else _place(image=next(features)[None]) for p in prepared
         ]
@@ -133,25 +137,24 @@ class OpenConcat:
     def _encode_sounds(
         self, items: Sequence[Item], view: str, seconds: float | None
     ) -> list[np.ndarray | Failure]:
-        # Loaded before the threads start, so that a part that cannot be
-        # fetched is one error and not one failure an item.
-        self.moonshine, self.yamnet  # noqa: B018
-        if view == "frames":
-            return _in_threads(items, self._frames)
-        return _in_threads(items, partial(self._pooled, seconds=seconds))
+        # Loaded here, before the threads start: a model that cannot be fetched
+        # is one error and not one failure an item.
+        speech_model, sound_model = self.speech_model, self.sound_model
 
-    def _frames(self, item: Item, data: bytes) -> np.ndarray:
-        return self.moonshine.frames(_pad(_decode_up_to_limit(item, data)))
+        def frames(item: Item, data: bytes) -> np.ndarray:
+            return speech_model.frames(_pad(_decode_whole(item, data)))
 
-    def _pooled(self, item: Item, data: bytes, seconds: float | None) -> np.ndarray:
-        if seconds is None:
-            pieces = [_decode_up_to_limit(item, data)]
-        else:
-            samples = decode_audio(data, suffix=item.media.suffix, name=item.id)
-            pieces = _cut(samples, seconds)
-        speech = [self.moonshine.frames(_pad(piece)).mean(axis=0) for piece in pieces]
-        sound = [self.yamnet.features(piece).mean(axis=0) for piece in pieces]
-        return _place(speech=np.stack(speech), sound=np.stack(sound))
+        def pooled(item: Item, data: bytes) -> np.ndarray:
+            if seconds is None:
+                pieces = [_decode_whole(item, data)]
+            else:
+                samples = decode_audio(data, suffix=item.media.suffix, name=item.id)
+                pieces = _cut(samples, seconds)
+            speech = [speech_model.frames(_pad(piece)).mean(axis=0) for piece in pieces]
+            sound = [sound_model.features(piece).mean(axis=0) for piece in pieces]
+            return _place(speech=np.stack(speech), sound=np.stack(sound))
+
+        return _in_threads(items, frames if view == "frames" else pooled)
 
 
 def _in_threads(
@@ -181,7 +184,7 @@ def _in_threads(
         return [finish(i, s) for i, s in [(item, start(item)) for item in items]]
 
 
-def _decode_up_to_limit(item: Item, data: bytes) -> np.ndarray:
+def _decode_whole(item: Item, data: bytes) -> np.ndarray:
     samples = decode_audio(data, suffix=item.media.suffix, name=item.id)
     seconds = len(samples) / RATE
     if seconds > moonshine.MAX_SECONDS:
@@ -194,17 +197,13 @@ def _decode_up_to_limit(item: Item, data: bytes) -> np.ndarray:
 
 
 def _pad(samples: np.ndarray) -> np.ndarray:
-    return np.pad(samples, (0, max(0, _least() - len(samples))))
-
-
-def _least() -> int:
-    return math.ceil(moonshine.MIN_SECONDS * RATE)
+    return np.pad(samples, (0, max(0, _MIN_SAMPLES - len(samples))))
 
 
 def _cut(samples: np.ndarray, seconds: float) -> list[np.ndarray]:
     size = round(seconds * RATE)
     starts = list(range(0, len(samples), size))
-    if len(starts) > 1 and len(samples) - starts[-1] < _least():
+    if len(starts) > 1 and len(samples) - starts[-1] < _MIN_SAMPLES:
         starts.pop()
     return [samples[a:b] for a, b in zip(starts, [*starts[1:], len(samples)], strict=True)]
 
