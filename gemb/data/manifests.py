@@ -55,6 +55,11 @@ class DebSource(_Source):
     package: str
     version: str
     size: int = Field(description="bytes to download")
+    architecture: str | None = Field(
+        default=None,
+        description="such as amd64, where the files used depend on it; elsewhere the source "
+        "counts as not available",
+    )
 
 
 class UrlSource(_Source):
@@ -174,6 +179,7 @@ class Manifest(_Strict):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+@cache
 def parse(path: Path) -> Manifest:
     """Read and check one manifest file.
 
@@ -190,13 +196,11 @@ def parse(path: Path) -> Manifest:
     return manifest
 
 
-@cache
-def load_all(folder: Path = MANIFESTS) -> dict[str, Manifest]:
-    """Every manifest of ``folder``, by name, in alphabetical order."""
-    return {p.stem: parse(p) for p in sorted(folder.glob("*.yaml"))}
+def load_all(folder: Path | None = None) -> dict[str, Manifest]:
+    """Every manifest of ``folder`` (the project's), by name, in alphabetical order."""
+    return {p.stem: parse(p) for p in sorted((folder or MANIFESTS).glob("*.yaml"))}
 
 
-@cache
 def get(name: str) -> Manifest:
     """The manifest called ``name``; reads that file alone.
 

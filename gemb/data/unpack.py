@@ -1,7 +1,7 @@
 """Taking chosen files out of archives that nobody has vouched for.
 
-Reads zip (and wheels), tar with any compression, Debian packages, and archives
-inside these. Only regular files are ever written, below one folder, under their
+Reads zip (and wheels), tar with any compression, Debian packages, plain folders,
+and archives inside these. Only regular files are ever written, below one folder, under their
 checked names; links and devices are never made, so nothing can lead out of it.
 """
 
@@ -25,7 +25,11 @@ NESTED = "!/"  # between an archive and a member of it, as in a jar address
 
 
 class UnpackError(ValueError):
-    """An archive that is damaged, dangerous, or lacks a member; says which and what to do."""
+    """An archive that is damaged or dangerous; says which and what to do."""
+
+
+class MemberMissing(UnpackError):
+    """An archive or folder that lacks a member."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +113,8 @@ def extract(
     """Write the files that ``members`` ask for below ``into``, under their names in the archive.
 
     Args:
-        archive: A zip, wheel, tar or Debian package. In a wheel, what lies in
-            ``NAME.data/purelib/`` is named as if it lay at the top.
+        archive: A zip, wheel, tar, Debian package or folder. In a wheel, what
+            lies in ``NAME.data/purelib/`` is named as if it lay at the top.
         members: Exact names or globs; ``inner.zip!/name`` reaches into a
             nested archive and is written below ``inner.zip!``.
         into: An existing folder, best an empty one.
@@ -120,8 +124,9 @@ def extract(
         For each of ``members`` the names written, sorted.
 
     Raises:
+        MemberMissing: There is no such file in it.
         UnpackError: The archive is truncated or damaged, a name in it escapes,
-            a member is missing or a link, or a limit is passed.
+            a member is a link, or a limit is passed.
     """
     wanted = list(dict.fromkeys(members))
     nested: dict[str, list[str]] = {}
@@ -138,7 +143,7 @@ def extract(
     written = _copy(archive, patterns, found, into, limits)
     for member, names in found.items():
         if not names:
-            raise UnpackError(
+            raise MemberMissing(
                 f"{archive.name}: holds no file {member!r}; it is not the version that the "
                 "manifest describes, or the manifest names it wrongly"
             )
@@ -171,7 +176,8 @@ def _copy(
     limits: Limits,
 ) -> int:
     """Copy what matches, noting it in ``found``; return the bytes written."""
-    allowed = max(limits.free, limits.ratio * archive.stat().st_size)
+    size = limits.total if archive.is_dir() else archive.stat().st_size
+    allowed = max(limits.free, limits.ratio * size)
     passed = written = 0
     try:
         with _members(archive) as members:
@@ -231,6 +237,9 @@ def _write(open_member: Callable[[], IO[bytes]], size: int, target: Path) -> int
 
 @contextmanager
 def _members(archive: Path) -> Iterator[Iterator[_Member]]:
+    if archive.is_dir():
+        yield _folder_members(archive)
+        return
     with archive.open("rb") as stream:
         if zipfile.is_zipfile(stream):
             with zipfile.ZipFile(stream) as zipped:
@@ -245,6 +254,15 @@ def _members(archive: Path) -> Iterator[Iterator[_Member]]:
         stream.seek(0)
         with _decompressed(archive.name, stream) as plain:
             yield _tar_members(plain)
+
+
+def _folder_members(folder: Path) -> Iterator[_Member]:
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+
+        def opener(path: Path = path) -> IO[bytes]:
+            return path.open("rb")
+
+        yield _Member(path.relative_to(folder).as_posix(), path.stat().st_size, True, opener)
 
 
 def _zip_members(zipped: zipfile.ZipFile, is_wheel: bool) -> Iterator[_Member]:
@@ -305,19 +323,22 @@ class _Head(io.RawIOBase):
 @contextmanager
 def _decompressed(name: str, stream: IO[bytes]) -> Iterator[IO[bytes]]:
     suffix = PurePosixPath(name).suffix
+    if suffix == ".tar":
+        yield stream
+        return
+    opener: Callable[[IO[bytes]], Any]
     if suffix in (".gz", ".tgz"):
-        plain = cast(IO[bytes], gzip.GzipFile(fileobj=stream))
-    elif suffix in (".xz", ".txz", ".lzma"):
-        plain = cast(IO[bytes], lzma.LZMAFile(stream))
+        opener = gzip.open
+    elif suffix in (".xz", ".txz"):
+        opener = lzma.open
     elif suffix in (".bz2", ".tbz", ".tbz2"):
-        plain = cast(IO[bytes], bz2.BZ2File(stream))
+        opener = bz2.open
     elif suffix == ".zst":
         import pyarrow as pa  # carries a zstd decoder, which Python 3.11 lacks
 
-        plain = cast(IO[bytes], pa.CompressedInputStream(stream, "zstd"))
-    elif suffix == ".tar":
-        plain = stream
+        def opener(stream: IO[bytes]) -> Any:
+            return pa.CompressedInputStream(stream, "zstd")
     else:
         raise UnpackError(f"{name}: neither zip, tar nor Debian package")
-    with plain:
-        yield plain
+    with opener(stream) as plain:
+        yield cast(IO[bytes], plain)
