@@ -23,6 +23,10 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Md5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+
+
 class _Source(_Strict):
     root: str = Field(default="", description="folder in the source that members are relative to")
 
@@ -69,8 +73,8 @@ class UrlSource(_Source):
     kind: Literal["url"]
     url: str
     size: int | None = None
-    sha256: str | None = None
-    md5: str | None = None
+    sha256: Sha256 | None = None
+    md5: Md5 | None = None
 
     @field_validator("url")
     @classmethod
@@ -101,10 +105,10 @@ class File(_Strict):
 
     path: str
     member: str
-    sha256: str | tuple[str, ...] | None = Field(
+    sha256: Sha256 | tuple[Sha256, ...] | None = Field(
         default=None, description="several where sources pack the same content differently"
     )
-    md5: str | None = None
+    md5: Md5 | None = None
     unverified: str | None = Field(
         default=None, description="why no checksum is known; the hash seen first is enforced"
     )

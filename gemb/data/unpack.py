@@ -241,12 +241,12 @@ def _members(archive: Path) -> Iterator[Iterator[_Member]]:
         yield _folder_members(archive)
         return
     with archive.open("rb") as stream:
-        if zipfile.is_zipfile(stream):
+        magic = stream.read(8)
+        if magic.startswith(b"PK"):
             with zipfile.ZipFile(stream) as zipped:
                 yield _zip_members(zipped, is_wheel=archive.suffix == ".whl")
             return
-        stream.seek(0)
-        if stream.read(8) == b"!<arch>\n":
+        if magic == b"!<arch>\n":
             name, stream_of_tar = _deb_data(stream)
             with _decompressed(name, stream_of_tar) as plain:
                 yield _tar_members(plain)
