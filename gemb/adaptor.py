@@ -1,0 +1,110 @@
+"""The adaptor: the only part that is trained. One vector in, k virtual tokens out."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from huggingface_hub import PyTorchModelHubMixin
+from torch import Tensor, nn
+
+import gemb
+
+# Below this spread a dimension counts as constant and is not divided by it.
+MIN_SPREAD = 1e-6
+
+
+class AdaptorMismatch(ValueError):
+    """An adaptor was asked to work with another encoder or LLM than it was trained for."""
+
+
+def num_parameters(dim: int, hidden: int, llm_hidden: int, num_virtual_tokens: int) -> int:
+    """Parameters of ``Linear(dim, hidden) → GELU → Linear(hidden, k · llm_hidden)``.
+
+    The study's two published counts, 17M and 261M, follow from
+    ``(3072, 3072, 2560)`` at 1 and 32 virtual tokens.
+    """
+    out = num_virtual_tokens * llm_hidden
+    return dim * hidden + hidden + hidden * out + out
+
+
+class Adaptor(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="gemb",
+    license="apache-2.0",
+    tags=["virtual tokens", "embedding", "frozen language model"],
+):
+    """``Linear(D, hidden) → GELU → Linear(hidden, k·H)`` after standardising each dimension.
+
+    Saved and loaded with ``save_pretrained``, ``from_pretrained`` and
+    ``push_to_hub``: safetensors, a JSON config and a model card.
+
+    Args:
+        dim: Dimension D of the embeddings.
+        llm_hidden: Width H of the language model.
+        num_virtual_tokens: k, virtual tokens for each vector.
+        hidden: Width of the hidden layer; 0 makes the adaptor one linear map.
+        encoder: Slug of the encoder's identity it is trained on.
+        llm: Identity of the language model it is trained for.
+        gemb_version: Of the package that trained it.
+    """
+
+    mean: Tensor
+    spread: Tensor
+
+    def __init__(
+        self,
+        dim: int,
+        llm_hidden: int,
+        num_virtual_tokens: int = 1,
+        hidden: int = 448,
+        encoder: str = "",
+        llm: str = "",
+        gemb_version: str = gemb.__version__,
+    ):
+        super().__init__()
+        self.num_virtual_tokens, self.llm_hidden = num_virtual_tokens, llm_hidden
+        self.encoder, self.llm = encoder, llm
+        out = num_virtual_tokens * llm_hidden
+        self.layers: nn.Module = (
+            nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, out))
+            if hidden
+            else nn.Linear(dim, out)
+        )
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("spread", torch.ones(dim))
+
+    def standardise_by(self, vectors: np.ndarray) -> None:
+        """Take mean and standard deviation of each dimension from training vectors ``[N, D]``.
+
+        A dimension whose spread is under 1e-6, as in a block that the modality
+        does not use, keeps 1.
+        """
+        spread = vectors.std(0)
+        self.mean.copy_(torch.from_numpy(vectors.mean(0)))
+        self.spread.copy_(torch.from_numpy(np.where(spread < MIN_SPREAD, 1.0, spread)))
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Virtual tokens ``[B, n·k, H]`` of vectors ``[B, n, D]`` (or ``[B, k, H]`` of ``[B, D]``)."""
+        if vectors.ndim == 2:
+            vectors = vectors.unsqueeze(1)
+        out: Tensor = self.layers((vectors - self.mean) / self.spread)
+        return out.reshape(len(vectors), -1, self.llm_hidden)
+
+    def require(self, encoder: str, llm: str) -> Adaptor:
+        """Return itself if it was trained for this encoder and LLM.
+
+        Raises:
+            AdaptorMismatch: Otherwise; the message names both.
+        """
+        for what, mine, given in (("encoder", self.encoder, encoder), ("LLM", self.llm, llm)):
+            if mine != given:
+                raise AdaptorMismatch(
+                    f"this adaptor was trained for the {what} {mine!r}, not {given!r}: "
+                    f"use that {what}, or train an adaptor for yours"
+                )
+        return self
+
+    def mask(self, vectors_mask: Tensor) -> Tensor:
+        """The mask ``[B, n·k]`` of the virtual tokens, from that of the vectors ``[B, n]``."""
+        return vectors_mask.repeat_interleave(self.num_virtual_tokens, dim=1)

@@ -1,0 +1,54 @@
+"""The items of a task: from raw data if they can be had, else from the released files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
+from gemb.data import released
+from gemb.data.fetch import SourceUnavailable
+from gemb.data.items import Item
+from gemb.tasks import Task
+
+# One reader a dataset, by dotted path: reading one imports no other.
+READERS: dict[str, str] = {
+    "fashion-mnist": "gemb.data.readers.fashion_mnist",
+    "mnist-digits": "gemb.data.readers.mnist_digits",
+    "tuxpaint-objects": "gemb.data.readers.tuxpaint_objects",
+    "rendered-words": "gemb.data.readers.rendered_words",
+    "voice-gender": "gemb.data.readers.voice_gender",
+    "hedgewars-emotion": "gemb.data.readers.hedgewars_emotion",
+    "spoken-words": "gemb.data.readers.spoken_words",
+    "spoken-commands": "gemb.data.readers.spoken_commands",
+}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Items with where they came from: ``raw``, or ``released`` and why."""
+
+    items: list[Item]
+    source: str
+    why: str = ""
+
+
+def load(task: Task, source: str = "raw") -> Loaded:
+    """All items of ``task``.
+
+    Args:
+        task: Its ``dataset`` names the reader.
+        source: ``released`` uses the committed files without asking for raw data.
+
+    Raises:
+        SourceUnavailable: If raw data cannot be had and nothing is released for the task.
+    """
+    if source == "released":
+        return Loaded(released.items(task.name), "released", "as the profile asks")
+    reader: Callable[[], list[Item]] = import_module(READERS[task.dataset]).items
+    try:
+        return Loaded(reader(), "raw")
+    except SourceUnavailable as error:
+        if not released.has(task.name):
+            raise
+        return Loaded(released.items(task.name), "released", str(error))

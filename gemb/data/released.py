@@ -1,0 +1,155 @@
+"""The committed vectors: what a reader without raw data, and CI, runs on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gemb.data.items import Item, Media
+from gemb.data.manifests import MANIFESTS
+from gemb.tasks import TASKS
+
+FOLDER = MANIFESTS / "released"
+MODALITIES = ("image", "audio")
+_HEADER = b"gemb"
+
+
+def has(task: str, folder: Path = FOLDER) -> bool:
+    """Whether vectors of ``task`` are released."""
+    return task in _items_by_task(folder)
+
+
+@cache
+def _items_by_task(folder: Path) -> dict[str, list[Item]]:
+    path = folder / "items.parquet"
+    if not path.exists():
+        return {}
+    found: dict[str, list[Item]] = {}
+    for row in pq.read_table(path).to_pylist():
+        found.setdefault(row["task"], []).append(
+            Item(
+                id=row["id"],
+                modality=TASKS[row["task"]].modality,
+                media=Media.absent(
+                    row["key"], f"{row['id']}: only its released vector is here, not its media"
+                ),
+                answer=row["answer"],
+                group=row["group"],
+                split=row["split"],
+                subset=row["subset"],
+                meta=json.loads(row["meta"]),
+            )
+        )
+    return found
+
+
+def items(task: str, folder: Path = FOLDER) -> list[Item]:
+    """The released items of ``task``; their media are absent, their vectors are not.
+
+    Raises:
+        KeyError: If nothing is released for the task.
+    """
+    if not has(task, folder):
+        raise KeyError(f"nothing is released for {task!r} in {folder}")
+    return list(_items_by_task(folder)[task])
+
+
+def header(modality: str, folder: Path = FOLDER) -> dict[str, Any]:
+    """What the vectors of a modality were made by: encoder, manifest hashes, block."""
+    schema = pq.read_schema(folder / f"vectors-{modality}.parquet")
+    found: dict[str, Any] = json.loads(schema.metadata[_HEADER])
+    return found
+
+
+def vectors(encoder: str, folder: Path = FOLDER) -> Callable[[Sequence[str]], dict[str, np.ndarray]]:
+    """A look-up from item keys to released vectors ``[1, D]`` of one encoder (its slug)."""
+
+    @cache
+    def tables() -> dict[str, np.ndarray]:
+        found: dict[str, np.ndarray] = {}
+        for modality in MODALITIES:
+            path = folder / f"vectors-{modality}.parquet"
+            if not path.exists() or header(modality, folder)["encoder"] != encoder:
+                continue
+            about = header(modality, folder)
+            table = pq.read_table(path)
+            block = np.stack(table["vector"].to_numpy()).astype(np.float32)
+            whole = np.zeros((len(block), about["dim"]), np.float32)
+            whole[:, about["start"] : about["start"] + block.shape[1]] = block
+            found |= {k: whole[i : i + 1] for i, k in enumerate(table["key"].to_pylist())}
+        return found
+
+    return lambda keys: {k: tables()[k] for k in keys if k in tables()}
+
+
+def write(
+    by_task: Mapping[str, Sequence[Item]],
+    by_key: Mapping[str, np.ndarray],
+    encoder: str,
+    manifests: Mapping[str, str],
+    folder: Path = FOLDER,
+) -> None:
+    """Write items and vectors (float16, without the block that is zero for the modality).
+
+    Args:
+        by_task: The items of each task.
+        by_key: Vector ``[1, D]`` of each item key.
+        encoder: Slug of the encoder's identity.
+        manifests: Hash of each manifest that the items come from.
+        folder: Where to write.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [
+        {
+            "task": task, "id": i.id, "key": i.media.key, "answer": i.answer, "group": i.group,
+            "split": i.split, "subset": i.subset, "meta": json.dumps(dict(i.meta), sort_keys=True),
+        }
+        for task, listed in by_task.items()
+        for i in listed
+    ]
+    texts = ("task", "id", "key", "answer", "group", "split", "subset", "meta")
+    schema = pa.schema([(c, pa.string()) for c in texts])
+    pq.write_table(
+        pa.Table.from_pylist(rows, schema=schema), folder / "items.parquet", compression="zstd"
+    )
+    for modality in MODALITIES:
+        keys = sorted(
+            {i.media.key for t, listed in by_task.items() for i in listed
+             if TASKS[t].modality == modality}
+        )
+        if not keys:
+            continue
+        whole = np.concatenate([by_key[k] for k in keys])
+        used = np.flatnonzero(np.abs(whole).max(0))
+        start, stop = int(used[0]), int(used[-1]) + 1
+        about = {
+            "encoder": encoder, "dim": whole.shape[1], "start": start, "manifests": dict(manifests),
+        }
+        block = pa.FixedSizeListArray.from_arrays(
+            pa.array(whole[:, start:stop].astype(np.float16).ravel()), stop - start
+        )
+        table = pa.table({"key": pa.array(keys), "vector": block})
+        pq.write_table(
+            table.replace_schema_metadata({_HEADER: json.dumps(about, sort_keys=True)}),
+            folder / f"vectors-{modality}.parquet",
+            compression="zstd",
+            column_encoding={"vector.list.element": "BYTE_STREAM_SPLIT"},
+            use_dictionary=["key"],
+        )
+    _items_by_task.cache_clear()
+
+
+def samples(folder: Path = FOLDER) -> dict[str, Path]:
+    """The few media that are committed for showing: file by item id."""
+    path = folder / "samples" / "index.json"
+    if not path.exists():
+        return {}
+    listed: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    return {item: folder / "samples" / name for item, name in listed.items()}

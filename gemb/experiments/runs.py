@@ -1,0 +1,212 @@
+"""One training and its answers: done once, then read back as long as its inputs are the same."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from gemb import records
+from gemb.adaptor import Adaptor
+from gemb.data.fetch import cache_dir
+from gemb.data.items import Item
+from gemb.data.splits import Fold
+from gemb.evaluate import Examples, predict
+from gemb.llm import FrozenLLM
+from gemb.profiles import Training
+from gemb.train import fit
+
+# Raise when a change to the code changes what a training gives.
+VERSION = 1
+
+VARIANTS = ("adaptor", "linear adaptor", "shuffled labels", "random vectors", "constant vector")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training to be done: what decides its outcome, and nothing else."""
+
+    task: str
+    prompt: str
+    protocol: str
+    number: int  # of the fold, or of the redrawn split
+    seed: int
+    variant: str
+    fold: Fold
+    settings: Training
+    num_virtual_tokens: int
+    encoder: str
+    llm: str
+
+    @property
+    def key(self) -> str:
+        """Digest of all inputs."""
+        content = {
+            "version": VERSION,
+            "prompt": self.prompt,
+            "seed": self.seed,
+            "variant": self.variant,
+            "settings": self.settings.model_dump(),
+            "k": self.num_virtual_tokens,
+            "encoder": self.encoder,
+            "llm": self.llm,
+            "items": {
+                part: [(i.media.key, i.answer) for i in getattr(self.fold, part)]
+                for part in ("train", "val", "test", "extra")
+            },
+        }
+        return records.digest(content)
+
+    @property
+    def passes(self) -> int:
+        """Training items times epochs: what the time is roughly proportional to."""
+        return len(self.fold.train) * self.settings.epochs
+
+
+@dataclass
+class Outcome:
+    """What a run gave. Answers stand in the order of the fold's test and extra items."""
+
+    history: list[dict]
+    best_epoch: int
+    train_seconds: float
+    answer_seconds: float
+    steps: int
+    texts: list[str]
+    logprobs: list[float]
+    mismatched: list[str]
+    folder: str
+
+
+def runs_dir() -> Path:
+    """Where finished trainings are kept."""
+    return cache_dir() / "runs"
+
+
+def load(run: Run) -> Outcome | None:
+    """The outcome of a run that was done before, if it is there and whole."""
+    path = runs_dir() / run.key / "outcome.json"
+    try:
+        return Outcome(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def vectors_of(run: Run, items: Sequence[Item], vectors: dict[str, np.ndarray]) -> np.ndarray:
+    """The vectors ``[N, D]`` that the run's variant sees for ``items``."""
+    found = np.concatenate([vectors[i.media.key] for i in items])
+    if run.variant == "constant vector":
+        return np.repeat(np.concatenate([vectors[i.media.key] for i in run.fold.train])
+                         .mean(0, keepdims=True), len(items), axis=0)
+    if run.variant == "random vectors":
+        # one Gaussian vector an item, of the real vectors' mean norm, fixed by the item's key
+        norm = float(np.linalg.norm(found, axis=1).mean())
+        drawn = np.stack([
+            np.random.default_rng([run.seed, int(i.media.key[:8], 16)])
+            .standard_normal(found.shape[1]) for i in items
+        ]).astype(np.float32)
+        return drawn * (norm / np.sqrt(found.shape[1]))
+    return found
+
+
+def examples(run: Run, items: Sequence[Item], vectors: dict[str, np.ndarray],
+             llm: FrozenLLM) -> Examples:
+    """The examples of ``items`` as the run's variant sees them."""
+    prompt = llm.prompt(run.prompt)
+    return Examples(
+        vectors_of(run, items, vectors), [prompt] * len(items), [i.answer for i in items]
+    )
+
+
+def mismatch(items: Sequence[Item], seed: int) -> np.ndarray:
+    """For each item the index of another with another answer, at random where there is one."""
+    rng = np.random.default_rng(seed)
+    answers = np.array([i.answer for i in items])
+    out = np.arange(len(items))
+    for k in range(len(items)):
+        others = np.flatnonzero(answers != answers[k])
+        out[k] = rng.choice(others) if len(others) else k
+    return out
+
+
+def execute(run: Run, vectors: dict[str, np.ndarray], llm: FrozenLLM) -> Outcome:
+    """Train, answer, and keep the outcome (with the adaptor's weights); or read it back."""
+    done = load(run)
+    if done is not None:
+        return done
+    fold = run.fold
+    train_set, val_set = (examples(run, part, vectors, llm) for part in (fold.train, fold.val))
+    if run.variant == "shuffled labels":
+        rng = np.random.default_rng(run.seed)
+        train_set, val_set = (
+            Examples(s.vectors, s.prompts, list(rng.permutation(np.array(s.answers, object))))
+            for s in (train_set, val_set)
+        )
+    settings = run.settings
+    if run.variant == "linear adaptor":
+        settings = settings.model_copy(update={"hidden": 0})
+    fitted = fit(
+        llm, train_set, val_set, settings,
+        encoder=run.encoder, num_virtual_tokens=run.num_virtual_tokens, seed=run.seed,
+    )
+    started = time.perf_counter()
+    asked = [*fold.test, *fold.extra]
+    test_set = examples(run, asked, vectors, llm)
+    answers = predict(fitted.adaptor, llm, test_set)
+    answer_seconds = time.perf_counter() - started
+    mismatched: list[str] = []
+    if run.variant == "adaptor" and run.protocol == "leak-free":
+        other = mismatch(fold.test, run.seed)
+        swapped = Examples(
+            test_set.vectors[: len(fold.test)][other], test_set.prompts[: len(fold.test)],
+            test_set.answers[: len(fold.test)],
+        )
+        mismatched = [a.text for a in predict(fitted.adaptor, llm, swapped)]
+    folder = runs_dir() / run.key
+    outcome = Outcome(
+        history=[asdict(e) for e in fitted.history], best_epoch=fitted.best_epoch,
+        train_seconds=fitted.seconds, answer_seconds=answer_seconds, steps=fitted.steps,
+        texts=[a.text for a in answers], logprobs=[a.logprob for a in answers],
+        mismatched=mismatched, folder=folder.name,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    if run.variant == "adaptor":
+        fitted.adaptor.save_pretrained(folder)
+    # written last: a run without its outcome counts as not done
+    records.write_text(folder / "outcome.json", json.dumps(asdict(outcome)))
+    return outcome
+
+
+def adaptor_of(outcome: Outcome) -> Adaptor:
+    """The trained adaptor of a finished ``adaptor`` run."""
+    adaptor: Adaptor = Adaptor.from_pretrained(runs_dir() / outcome.folder)
+    return adaptor
+
+
+def execute_all(
+    todo: Sequence[Run], vectors: dict[str, np.ndarray], llm: FrozenLLM, label: str
+) -> dict[str, Outcome]:
+    """Every run's outcome by key, with a progress bar on a terminal and plain lines elsewhere."""
+    out: dict[str, Outcome] = {}
+    fresh = [r for r in todo if load(r) is None]
+    total, done, started, said = sum(r.passes for r in fresh), 0, time.perf_counter(), 0.0
+    with tqdm(total=total, desc=label, unit="item", disable=not sys.stderr.isatty()) as bar:
+        for run in todo:
+            new = run.key not in out and load(run) is None
+            out[run.key] = execute(run, vectors, llm)
+            if not new:
+                continue
+            done += run.passes
+            bar.update(run.passes)
+            spent = time.perf_counter() - started
+            if bar.disable and spent - said > 60:
+                said = spent
+                left = spent / done * (total - done) / 60
+                print(f"{label}: {done / total:.0%}, about {left:.0f} min left", file=sys.stderr)
+    return out

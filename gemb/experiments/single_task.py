@@ -1,0 +1,495 @@
+"""Section 1: eight tasks, one adaptor each, one virtual token."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gemb import baselines, encoders, metrics, records, tasks
+from gemb.data import manifests, released
+from gemb.data.fetch import cache_dir
+from gemb.data.items import Item
+from gemb.data.load import Loaded, load
+from gemb.data.splits import Fold, leak_free_folds, random_fold
+from gemb.embed import Embedded, embed
+from gemb.evaluate import Examples, predict
+from gemb.experiments import measured, runs
+from gemb.experiments.runs import Outcome, Run
+from gemb.llm import FrozenLLM
+from gemb.profiles import Profile, Protocol
+from gemb.store import Store
+
+log = logging.getLogger(__name__)
+
+CONTROLS = ("shuffled labels", "random vectors", "constant vector")
+
+
+@dataclass
+class Prepared:
+    """A task with its items in hand and its vectors in the store."""
+
+    task: tasks.Task
+    loaded: Loaded
+    folds: dict[Protocol, list[Fold]]
+    embedded: Embedded = field(default_factory=Embedded)
+
+    @property
+    def items(self) -> list[Item]:
+        """Every item of every fold, once."""
+        parts = (p for fs in self.folds.values() for f in fs
+                 for p in (f.train, f.val, f.test, f.extra))
+        return list({i.id: i for part in parts for i in part}.values())
+
+
+@dataclass
+class Plan:
+    """What a profile will do, before it does it."""
+
+    profile: Profile
+    prepared: list[Prepared]
+    todo: list[Run]
+    encoder: str
+    llm: FrozenLLM
+    embed_seconds: float
+
+    @property
+    def fresh(self) -> list[Run]:
+        """Trainings that no earlier run has done."""
+        return [r for r in self.todo if runs.load(r) is None]
+
+    def announce(self) -> str:
+        """How many trainings, how many are done already, and about how long the rest takes."""
+        fresh = self.fresh
+        text = f"{len(self.todo)} trainings, {len(self.todo) - len(fresh)} done before"
+        if fresh:
+            minutes = sum(r.passes for r in fresh) / items_per_second(self.llm, fresh[0]) / 60
+            text += f"; the other {len(fresh)} take about {max(1, round(1.2 * minutes))} min here"
+        return text
+
+
+def items_per_second(llm: FrozenLLM, run: Run) -> float:
+    """Training speed on this machine: the second of two steps on a batch of the run's kind."""
+    import torch
+
+    prompt = llm.prompt(run.prompt)
+    answers = [i.answer for i in run.fold.train[: run.settings.batch_size]]
+    for _ in range(2):
+        started = time.perf_counter()
+        virtual = torch.zeros(
+            len(answers), run.num_virtual_tokens, llm.hidden_size, device=llm.device
+        ).requires_grad_()
+        llm.loss(virtual, [prompt] * len(answers), answers).backward()
+    return len(answers) / (time.perf_counter() - started)
+
+
+def prepare(profile: Profile, store: Store) -> tuple[list[Prepared], str, float]:
+    """Load, split and embed every task's items; with the encoder's slug and the seconds it took."""
+    encoder = encoders.load(profile.encoder)
+    slug = encoder.identity().slug
+    out, seconds = [], 0.0
+    for name in profile.tasks:
+        task, sizes = tasks.get(name), profile.sizes_of(name)
+        loaded = load(task, profile.source)
+        if loaded.source == "released" and profile.source == "raw":
+            log.warning("%s: raw data not available, running on released vectors (%s)",
+                        name, loaded.why)
+        folds: dict[Protocol, list[Fold]] = {}
+        for protocol in profile.protocols:
+            folds[protocol] = (
+                leak_free_folds(task, loaded.items, sizes) if protocol == "leak-free"
+                else [random_fold(loaded.items, sizes, seed) for seed in profile.seeds]
+            )
+        ready = Prepared(task, loaded, folds)
+        ready.embedded = embed(ready.items, encoder, store, released=released.vectors(slug),
+                               label=f"embedding {name}")
+        for failure in ready.embedded.failures:
+            log.warning("%s: %s left out: %s", name, failure.item_id, failure.reason)
+        ready.folds = {
+            p: [_known(f, ready.embedded) for f in fs] for p, fs in ready.folds.items()
+        }
+        seconds += ready.embedded.seconds
+        out.append(ready)
+    return out, slug, seconds
+
+
+def _known(fold: Fold, embedded: Embedded) -> Fold:
+    """The fold without items that could not be embedded."""
+    def keep(items: Iterable[Item]) -> tuple[Item, ...]:
+        return tuple(i for i in items if i.media.key in embedded.vectors)
+    return Fold(keep(fold.train), keep(fold.val), keep(fold.test), keep(fold.extra))
+
+
+def plan(profile: Profile) -> Plan:
+    """Everything up to the trainings: items, vectors, and the list of trainings to do."""
+    store = Store(cache_dir() / "vectors")
+    prepared, slug, seconds = prepare(profile, store)
+    llm = FrozenLLM.load(profile.llm)
+    todo: list[Run] = []
+    for ready in prepared:
+        for protocol, folds in ready.folds.items():
+            for number, fold in enumerate(folds):
+                # a random split is redrawn with each seed; a fixed one is kept for all
+                seeds = (profile.seeds[number],) if protocol == "random" else profile.seeds
+                for seed in seeds:
+                    todo += [
+                        _run(profile, ready, protocol, number, seed, variant, fold, slug, llm)
+                        for variant in _variants(profile, ready.task.name, protocol, seed)
+                    ]
+                    if protocol == "leak-free" and number == 0:
+                        todo += [
+                            _run(profile, ready, protocol, number, seed, "adaptor",
+                                 _first(fold, n), slug, llm)
+                            for n in _curve_sizes(profile, ready.task.name, fold)
+                        ]
+    return Plan(profile, prepared, todo, slug, llm, seconds)
+
+
+def _variants(profile: Profile, task: str, protocol: str, seed: int) -> list[str]:
+    """The adaptor always; linear adaptor and controls with the first seed of the fixed split."""
+    out = ["adaptor"]
+    if protocol == "leak-free" and seed == profile.seeds[0]:
+        out.append("linear adaptor")
+        if task in profile.control_tasks:
+            out += CONTROLS
+    return out
+
+
+def _curve_sizes(profile: Profile, task: str, fold: Fold) -> list[int]:
+    return [n for n in profile.curve_sizes if task in profile.curve_tasks and n < len(fold.train)]
+
+
+def _first(fold: Fold, n: int) -> Fold:
+    """The fold with its first ``n`` training items, which are a balanced sample again."""
+    return Fold(fold.train[:n], fold.val, fold.test)
+
+
+def _run(
+    profile: Profile, ready: Prepared, protocol: str, number: int, seed: int, variant: str,
+    fold: Fold, slug: str, llm: FrozenLLM,
+) -> Run:
+    task = ready.task
+    if variant in CONTROLS:
+        fold = Fold(fold.train, fold.val, fold.test)
+    return Run(
+        task=task.name, prompt=task.prompt, protocol=protocol, number=number, seed=seed,
+        variant=variant, fold=fold, settings=profile.training_of(task.name),
+        num_virtual_tokens=profile.num_virtual_tokens, encoder=slug, llm=llm.identity().slug,
+    )
+
+
+@dataclass
+class Answers:
+    """One method's answers to test items: a row for every item and seed."""
+
+    items: list[Item] = field(default_factory=list)
+    seeds: list[int] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+
+    def add(self, items: Sequence[Item], seed: int, texts: Sequence[str]) -> None:
+        """Append one seed's answers to ``items``."""
+        if len(items) != len(texts):
+            raise ValueError(f"{len(texts)} answers for {len(items)} items")
+        self.items += items
+        self.seeds += [seed] * len(items)
+        self.texts += texts
+
+    @property
+    def correct(self) -> np.ndarray:
+        """1 where the answer is exactly right, ``[rows]``."""
+        return np.array([metrics.exact_match(t, i.answer)
+                         for t, i in zip(self.texts, self.items, strict=True)], dtype=float)
+
+
+def score(
+    answers: Answers, draws: int, labels: set[str] | None = None, best: Answers | None = None,
+    name: str = "",
+) -> records.MethodResult:
+    """Accuracy and macro accuracy with intervals over groups, and the paired difference.
+
+    Rows of one item (seeds) share its group, so that an interval is that of
+    the seed-averaged score.
+
+    Args:
+        answers: One method's.
+        draws: Of the bootstrap.
+        labels: The label set; answers outside it are counted.
+        best: The adaptor's answers to the same rows, in the same order of items.
+        name: Of the method.
+    """
+    boot = metrics.Bootstrap(
+        [i.answer for i in answers.items], [i.group or i.id for i in answers.items], draws
+    )
+    correct = answers.correct
+    by_seed = [float(correct[np.array(answers.seeds) == s].mean()) for s in sorted(set(answers.seeds))]
+    accuracy = boot.interval(correct)
+    macro = boot.interval(correct, macro=True)
+    outside = None
+    if labels is not None:
+        known = {metrics.normalise(x) for x in labels}
+        outside = float(np.mean([metrics.normalise(t) not in known for t in answers.texts]))
+    difference = None
+    if best is not None:
+        theirs = dict(zip([(i.id) for i in answers.items], correct, strict=True))
+        if len(theirs) == len(correct):  # one row an item: compare with the seeds' mean
+            mine: dict[str, list[float]] = defaultdict(list)
+            for item, hit in zip(best.items, best.correct, strict=True):
+                mine[item.id].append(hit)
+            delta = np.array([np.mean(mine[i.id]) for i in answers.items]) - correct
+        else:
+            delta = best.correct - correct
+        difference = records.Score(**vars(boot.interval(delta)))
+    return records.MethodResult(
+        method=name,
+        accuracy=records.Score(
+            **vars(accuracy), seed_std=float(np.std(by_seed)) if len(by_seed) > 1 else None
+        ),
+        macro_accuracy=records.Score(**vars(macro)),
+        difference=difference,
+        outside=outside,
+    )
+
+
+def run(profile: Profile, say: Callable[[str], None] = print) -> records.SingleTaskRecord:
+    """Run (or read back) every training of ``profile`` and score it against its baselines."""
+    started = time.perf_counter()
+    planned = plan(profile)
+    say(planned.announce())
+    vectors = {k: v for p in planned.prepared for k, v in p.embedded.vectors.items()}
+    outcomes = runs.execute_all(planned.todo, vectors, planned.llm, "single tasks")
+    store = Store(cache_dir() / "vectors")
+    results = [
+        _result(planned, ready, protocol, outcomes, vectors, store)
+        for ready in planned.prepared
+        for protocol in ready.folds
+    ]
+    sources = {p.loaded.source for p in planned.prepared}
+    names = [p.task.dataset for p in planned.prepared]
+    record = records.SingleTaskRecord(
+        provenance=records.provenance(
+            profile, planned.encoder, planned.llm.identity().slug, _hashes(names),
+            " and ".join(sorted(sources)), time.perf_counter() - started,
+        ),
+        results=results,
+    )
+    records.write(record, cache_dir() / "records" / f"single_task.{profile.name}.json")
+    return record
+
+
+def _hashes(names: Iterable[str]) -> dict[str, str]:
+    """The content hash of each manifest and of all that it needs."""
+    out: dict[str, str] = {}
+    for name in names:
+        manifest = manifests.get(name)
+        out[name] = manifest.content_hash[:16]
+        out |= _hashes(manifest.needs)
+    return out
+
+
+def _result(
+    planned: Plan, ready: Prepared, protocol: Protocol, outcomes: dict[str, Outcome],
+    vectors: dict[str, np.ndarray], store: Store,
+) -> records.TaskResult:
+    """All of one task under one protocol."""
+    profile, task, folds = planned.profile, ready.task, ready.folds[protocol]
+    mine = [r for r in planned.todo if (r.task, r.protocol) == (task.name, protocol)]
+    full = [r for r in mine if len(r.fold.train) == len(folds[r.number].train)]
+    labels = {i.answer for f in folds for i in (*f.train, *f.test)}
+    extra_names = sorted({i.subset for f in folds for i in f.extra})
+    # answers by subset ("main" first) and method
+    table: dict[str, dict[str, Answers]] = {
+        s: defaultdict(Answers) for s in ("main", *extra_names)
+    }
+    for run_ in full:
+        if run_.variant in ("adaptor", "linear adaptor"):
+            _collect(table, run_.variant, run_.fold, run_.seed, outcomes[run_.key].texts)
+    for number, fold in enumerate(folds):
+        seed = profile.seeds[number] if protocol == "random" else profile.seeds[0]
+        asked = [*fold.test, *fold.extra]
+        x, x_val, x_test = (
+            np.concatenate([vectors[i.media.key] for i in part])
+            for part in (fold.train, fold.val, asked)
+        )
+        simple = baselines.predictions(
+            x, [i.answer for i in fold.train], x_val, [i.answer for i in fold.val], x_test, seed
+        )
+        simple |= measured.baselines(task.name, fold, asked)
+        for method, texts in simple.items():
+            _collect(table, method, fold, seed, texts)
+    draws = profile.bootstrap
+    methods = [
+        score(a, draws, labels if m.endswith("adaptor") else None,
+              table["main"]["adaptor"] if m != "adaptor" else None, m)
+        for m, a in table["main"].items()
+    ]
+    subsets = [
+        records.SubsetResult(
+            subset=s, items=len({i.id for i in table[s]["adaptor"].items}),
+            methods=[score(a, draws, labels if m.endswith("adaptor") else None, None, m)
+                     for m, a in table[s].items()],
+            extra=_extra(task.name, table[s]["adaptor"]),
+        )
+        for s in extra_names
+    ]
+    answers = table["main"]["adaptor"]
+    main_runs = [r for r in full if r.variant == "adaptor"]
+    train_seconds = [outcomes[r.key].train_seconds for r in main_runs]
+    passes = sum(len(outcomes[r.key].history) * len(r.fold.train) for r in main_runs)
+    return records.TaskResult(
+        task=task.name, protocol=protocol,
+        split=task.split if protocol == "leak-free" else "random fifth",
+        n_train=round(np.mean([len(f.train) for f in folds])),
+        n_val=round(np.mean([len(f.val) for f in folds])),
+        n_test=len({i.id for i in answers.items}),
+        classes=sorted(labels),
+        groups=len({i.group or i.id for i in answers.items}),
+        source=ready.loaded.source,
+        methods=methods, subsets=subsets,
+        controls=_controls(planned, ready, protocol, full, outcomes, labels),
+        curve=_curve(planned, ready, mine, outcomes, vectors) if protocol == "leak-free" else [],
+        history=[h | {"number": r.number, "seed": r.seed}
+                 for r in main_runs for h in outcomes[r.key].history],
+        confusion=_confusion(answers, labels),
+        examples=_examples(planned, ready, main_runs, outcomes, vectors, store)
+        if protocol == "leak-free" else [],
+        extra=_extra(task.name, answers),
+        notes=[f"{f.item_id} left out: {f.reason}" for f in ready.embedded.failures],
+        seconds_embedding=ready.embedded.seconds,
+        seconds_training=float(np.mean(train_seconds)),
+        seconds_answering=float(np.mean([outcomes[r.key].answer_seconds for r in main_runs])),
+        items_per_second=passes / sum(train_seconds),
+        price_usd=0.0,
+    )
+
+
+def _collect(
+    table: dict[str, dict[str, Answers]], method: str, fold: Fold, seed: int, texts: Sequence[str]
+) -> None:
+    """File a method's answers to a fold's test and extra items by subset."""
+    asked = [*fold.test, *fold.extra]
+    for subset in dict.fromkeys(i.subset for i in asked):
+        rows = [k for k, i in enumerate(asked) if i.subset == subset]
+        table[subset][method].add([asked[k] for k in rows], seed, [texts[k] for k in rows])
+
+
+def _controls(
+    planned: Plan, ready: Prepared, protocol: str, full: Sequence[Run],
+    outcomes: dict[str, Outcome], labels: set[str],
+) -> list[records.MethodResult]:
+    """Shuffled labels, random and constant vectors, mismatched vectors, the blind prompt."""
+    task, profile = ready.task, planned.profile
+    if protocol != "leak-free" or task.name not in profile.control_tasks:
+        return []
+    found: dict[str, Answers] = defaultdict(Answers)
+    for r in full:
+        outcome = outcomes[r.key]
+        if r.variant in CONTROLS:
+            found[r.variant].add(r.fold.test, r.seed, outcome.texts[: len(r.fold.test)])
+        elif r.variant == "adaptor":
+            found["mismatched vectors"].add(r.fold.test, r.seed, outcome.mismatched)
+    prompt = planned.llm.prompt(task.prompt)
+    for fold in ready.folds["leak-free"]:
+        blind = predict(None, planned.llm, Examples(
+            np.empty((1, 0)), [prompt], [""]))[0]  # the same for every item: asked once
+        found["no virtual tokens"].add(fold.test, profile.seeds[0], [blind.text] * len(fold.test))
+    return [score(a, profile.bootstrap, labels, None, m) for m, a in found.items()]
+
+
+def _curve(
+    planned: Plan, ready: Prepared, mine: Sequence[Run], outcomes: dict[str, Outcome],
+    vectors: dict[str, np.ndarray],
+) -> list[dict]:
+    """Accuracy against training items: the adaptor's by seed, and logistic regression's."""
+    if ready.task.name not in planned.profile.curve_tasks:
+        return []
+    points: dict[int, list[float]] = defaultdict(list)
+    folds: dict[int, Fold] = {}
+    for r in mine:
+        if r.variant == "adaptor" and r.number == 0:
+            answers = Answers()
+            answers.add(r.fold.test, r.seed, outcomes[r.key].texts[: len(r.fold.test)])
+            points[len(r.fold.train)].append(float(answers.correct.mean()))
+            folds[len(r.fold.train)] = r.fold
+    out = []
+    for n, fold in sorted(folds.items()):
+        x, x_val, x_test = (
+            np.concatenate([vectors[i.media.key] for i in part])
+            for part in (fold.train, fold.val, fold.test)
+        )
+        texts = baselines.predictions(
+            x, [i.answer for i in fold.train], x_val, [i.answer for i in fold.val], x_test,
+            methods=("logistic regression",),
+        )["logistic regression"]
+        linear = Answers()
+        linear.add(fold.test, 0, texts)
+        out.append({"n_train": n, "adaptor": points[n],
+                    "logistic regression": float(linear.correct.mean())})
+    return out
+
+
+def _confusion(answers: Answers, labels: set[str]) -> dict[str, dict[str, float]]:
+    """Share of each answer given, by true answer; answers outside the label set pooled.
+
+    Left empty for label sets too large to be shown.
+    """
+    if len(labels) > 16:
+        return {}
+    known = {metrics.normalise(x): x for x in labels}
+    rows: dict[str, Counter[str]] = defaultdict(Counter)
+    for item, text in zip(answers.items, answers.texts, strict=True):
+        rows[item.answer][known.get(metrics.normalise(text), "(other)")] += 1
+    return {truth: {g: n / sum(c.values()) for g, n in sorted(c.items())}
+            for truth, c in sorted(rows.items())}
+
+
+def _examples(
+    planned: Plan, ready: Prepared, main_runs: Sequence[Run], outcomes: dict[str, Outcome],
+    vectors: dict[str, np.ndarray], store: Store, count: int = 12,
+) -> list[records.Example]:
+    """Test items with the first seed's answers and their neighbours among the training items.
+
+    The samples that are committed for showing come first, then a balanced draw.
+    """
+    identity = encoders.load(planned.profile.encoder).identity()
+    out: list[records.Example] = []
+    shown = set(released.samples())
+    for r in main_runs:
+        if r.seed != planned.profile.seeds[0]:
+            continue
+        by_key = {i.media.key: i for i in r.fold.train}
+        order = sorted(range(len(r.fold.test)), key=lambda k: (r.fold.test[k].id not in shown, k))
+        for k in order[: max(count, sum(i.id in shown for i in r.fold.test))]:
+            item, outcome = r.fold.test[k], outcomes[r.key]
+            near = store.nearest(identity, vectors[item.media.key][0], list(by_key))
+            out.append(records.Example(
+                item_id=item.id, answer=item.answer, given=outcome.texts[k],
+                logprob=outcome.logprobs[k],
+                neighbours=[{"id": by_key[key].id, "answer": by_key[key].answer, "cosine": c}
+                            for key, c in near],
+            ))
+    out.sort(key=lambda e: e.item_id not in shown)
+    return out[: max(count, sum(e.item_id in shown for e in out))]
+
+
+def _extra(task: str, answers: Answers) -> dict[str, float]:
+    """Further measures of a task: for texts of many forms the character error rate."""
+    if task not in ("scene-text", "commands"):
+        return {}
+    truths = [i.answer for i in answers.items]
+    out = {"CER": metrics.cer(answers.texts, truths)}
+    if task == "commands":
+        out["WER"] = metrics.wer(answers.texts, truths)
+    else:
+        correct = answers.correct
+        lengths = np.array([len(t) for t in truths])
+        for low, high in ((1, 4), (5, 6), (7, 99)):
+            here = (lengths >= low) & (lengths <= high)
+            if here.any():
+                name = f"accuracy, {low}–{high} letters" if high < 99 else f"accuracy, {low}+ letters"
+                out[name] = float(correct[here].mean())
+    return out
+

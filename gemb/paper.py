@@ -1,0 +1,124 @@
+"""Notebooks executed with papermill, and the book built from what they gave."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = ROOT / "notebooks"
+BUILD = ROOT / "_build"
+
+
+class PaperError(RuntimeError):
+    """A notebook or the book failed; the message says where to look."""
+
+
+def notebooks() -> list[Path]:
+    """The notebooks in the order of the paper."""
+    return sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))
+
+
+def execute(
+    notebook: Path, output: Path, profile: str, parameters: Mapping[str, Any] | None = None
+) -> Path:
+    """Run one notebook from top to bottom under ``profile``.
+
+    The profile travels in the environment, as it does under nbval, so no cell
+    is injected unless ``parameters`` are given.
+
+    Raises:
+        PaperError: If a parameter is not declared by the notebook, or a cell fails.
+    """
+    declared = papermill.inspect_notebook(str(notebook))
+    for name in parameters or {}:
+        if name not in declared:
+            raise PaperError(
+                f"{notebook.name} has no parameter {name!r}; it has: {', '.join(declared) or 'none'}"
+            )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    before = os.environ.get("GEMB_PROFILE")
+    os.environ["GEMB_PROFILE"] = profile
+    try:
+        papermill.execute_notebook(
+            str(notebook), str(output), parameters=dict(parameters or {}), cwd=str(ROOT),
+            progress_bar=sys.stderr.isatty(), stderr_file=sys.stderr, kernel_name="python3",
+        )
+    except papermill.PapermillExecutionError as error:
+        raise PaperError(f"{notebook.name} failed (see {output}): {error.ename}: {error.evalue}") \
+            from error
+    finally:
+        if before is None:
+            del os.environ["GEMB_PROFILE"]
+        else:
+            os.environ["GEMB_PROFILE"] = before
+    return output
+
+
+def adopt(executed: Path, notebook: Path) -> None:
+    """Take over the outputs of an executed notebook into the committed one.
+
+    Only outputs move: no papermill metadata, no timings, no injected cell.
+    """
+    done, kept = nbformat.read(executed, as_version=4), nbformat.read(notebook, as_version=4)
+    codes = [c for c in done.cells if c.cell_type == "code"]
+    mine = [c for c in kept.cells if c.cell_type == "code"]
+    if [c.source for c in codes] != [c.source for c in mine]:
+        raise PaperError(f"{executed} was not made from {notebook.name}: its cells differ")
+    for new, old in zip(codes, mine, strict=True):
+        old.outputs, old.execution_count = new.outputs, new.execution_count
+    nbformat.write(kept, notebook)
+
+
+def build_book(executed: Sequence[Path] = ()) -> Path:
+    """Build the book from the committed sources, with ``executed`` notebooks in their place.
+
+    Everything is copied to a folder of its own first, so that neither the
+    environment nor the caches of this folder are seen, and the tree stays clean.
+
+    Returns:
+        The path of the first page.
+
+    Raises:
+        PaperError: If there was a warning or an error, or a page is missing.
+    """
+    source, site = BUILD / "source", BUILD / "book"
+    for folder in (source, site):
+        shutil.rmtree(folder, ignore_errors=True)
+    source.mkdir(parents=True)
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(ROOT / name, source / name)
+    for name in ("book", "notebooks"):
+        shutil.copytree(ROOT / name, source / name)
+    (source / "data_manifests").mkdir()
+    shutil.copy(ROOT / "data_manifests" / "LICENSES.md", source / "data_manifests")
+    for path in executed:
+        shutil.copy(path, source / "notebooks" / path.name)
+    command = [sys.executable, "-m", "jupyter_book", "build", str(source), "--path-output",
+               str(site), "-W", "-n", "--keep-going", "--quiet"]
+    if subprocess.run(command, cwd=source, stdin=subprocess.DEVNULL).returncode:
+        raise PaperError("the book has warnings or errors: see above")
+    pages = site / "_build" / "html"
+    missing = [p for p in _pages(source) if not (pages / p).exists()]
+    if missing:
+        raise PaperError(f"the book lacks {', '.join(missing)}")
+    return pages / "index.html"
+
+
+def _pages(source: Path) -> list[str]:
+    """The page of every entry of the table of contents."""
+    import yaml
+
+    toc = yaml.safe_load((source / "_toc.yml").read_text(encoding="utf-8"))
+    entries = [toc["root"]]
+    chapters = [c for part in toc.get("parts", [toc]) for c in part.get("chapters", [])]
+    entries += [c["file"] for c in chapters]
+    return [str(Path(e).with_suffix("")) + ".html" for e in entries]

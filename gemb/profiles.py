@@ -1,0 +1,112 @@
+"""What a run does: sizes, encoder, language model, seeds. One word selects it all."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gemb.tasks import TASKS
+
+Protocol = Literal["leak-free", "random"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Sizes(_Strict):
+    """At most this many items of a task; class-balanced, smaller samples inside larger ones."""
+
+    train: int = Field(gt=0)
+    val: int = Field(gt=0)
+    test: int = Field(gt=0)
+    folds: int = Field(default=3, ge=2, description="for tasks cross-validated over groups")
+
+
+class Training(_Strict):
+    """How an adaptor is trained. The study publishes none of these; chosen on validation items."""
+
+    hidden: int = Field(default=448, gt=0, description="width of the adaptor's hidden layer")
+    standardise: bool = Field(default=True, description="inputs to mean 0, deviation 1 (training)")
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    batch_size: int = 32
+    epochs: int = Field(default=8, gt=0)
+    warmup: float = Field(default=0.05, description="share of all steps")
+    patience: int = Field(default=4, description="epochs without a better validation score")
+
+
+class Profile(_Strict):
+    """One way to run every notebook."""
+
+    name: str
+    purpose: str
+    duration: str = Field(default="", description="what it takes on two cores, in words")
+    encoder: str = "open-concat"
+    llm: str = "smollm2-135m"
+    num_virtual_tokens: int = 1
+    tasks: tuple[str, ...] = tuple(TASKS)
+    source: Literal["raw", "released"] = Field(
+        default="raw", description="released: the committed vectors, no raw data needed"
+    )
+    protocols: tuple[Protocol, ...] = ("leak-free",)
+    seeds: tuple[int, ...] = (0,)
+    sizes: Sizes
+    sizes_by_task: dict[str, Sizes] = {}
+    training: Training = Training()
+    epochs_by_task: dict[str, int] = {}
+    control_tasks: tuple[str, ...] = ("clothing", "words")
+    curve_tasks: tuple[str, ...] = ("clothing", "words")
+    curve_sizes: tuple[int, ...] = ()
+    bootstrap: int = 2000
+
+    def sizes_of(self, task: str) -> Sizes:
+        """The sizes of one task."""
+        return self.sizes_by_task.get(task, self.sizes)
+
+    def training_of(self, task: str) -> Training:
+        """The training settings of one task."""
+        epochs = self.epochs_by_task.get(task, self.training.epochs)
+        return self.training.model_copy(update={"epochs": epochs})
+
+
+PROFILES: dict[str, Profile] = {
+    p.name: p
+    for p in (
+        Profile(
+            name="smoke",
+            purpose="the whole path, tiny, on released vectors; its numbers mean nothing",
+            source="released",
+            sizes=Sizes(train=24, val=12, test=24, folds=2),
+            training=Training(hidden=64, epochs=1),
+            tasks=("clothing", "words"),
+            curve_sizes=(12,),
+            bootstrap=200,
+        ),
+        Profile(
+            name="local",
+            purpose="every experiment at reduced size: leak-free split, one seed",
+            sizes=Sizes(train=400, val=80, test=160, folds=3),
+            curve_sizes=(100,),
+        ),
+        Profile(
+            name="study",
+            purpose="the published run: all sizes, seeds, splits, baselines and controls",
+            protocols=("leak-free", "random"),
+            seeds=(0, 1, 2),
+            sizes=Sizes(train=800, val=160, test=400, folds=4),
+            training=Training(epochs=10),
+            curve_sizes=(50, 100, 200, 400),
+        ),
+    )
+}
+
+
+def get(name: str | None = None) -> Profile:
+    """The profile called ``name``, or else the one ``GEMB_PROFILE`` names, or ``local``."""
+    name = name or os.environ.get("GEMB_PROFILE") or "local"
+    if name not in PROFILES:
+        raise KeyError(f"no profile {name!r}; there are: {', '.join(PROFILES)}")
+    return PROFILES[name]

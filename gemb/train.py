@@ -1,0 +1,144 @@
+"""Fitting an adaptor to a frozen language model."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gemb.adaptor import Adaptor
+from gemb.evaluate import Examples, predict, virtual_tokens
+from gemb.llm import FrozenLLM
+from gemb.metrics import exact_match
+from gemb.profiles import Training
+
+
+@dataclass
+class Epoch:
+    """What one pass over the training items gave."""
+
+    epoch: int
+    train_loss: float
+    val_accuracy: float
+    val_logprob: float
+
+
+@dataclass
+class Fit:
+    """A trained adaptor (its best epoch's weights) and how it came about."""
+
+    adaptor: Adaptor
+    history: list[Epoch] = field(default_factory=list)
+    best_epoch: int = 0
+    seconds: float = 0.0
+    steps: int = 0
+
+
+def schedule(step: int, steps: int, warmup: float) -> float:
+    """Learning-rate factor: linear warm-up, then half a cosine down to zero."""
+    rising = max(1, round(warmup * steps))
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
+
+
+def batches(
+    examples: Examples, size: int, rng: np.random.Generator | None = None
+) -> list[np.ndarray]:
+    """Indices of batches; with ``rng`` in random order, answers of like length together.
+
+    Like lengths together leave little padding: windows of eight batches are
+    sorted by answer length, then the batches are shuffled.
+    """
+    order = np.arange(len(examples)) if rng is None else rng.permutation(len(examples))
+    lengths = np.array([len(a) for a in examples.answers])
+    window = 8 * size
+    for begin in range(0, len(order), window):
+        part = order[begin : begin + window]
+        order[begin : begin + window] = part[np.argsort(lengths[part], kind="stable")]
+    cut = [order[i : i + size] for i in range(0, len(order), size)]
+    return cut if rng is None else [cut[i] for i in rng.permutation(len(cut))]
+
+
+def fit(
+    llm: FrozenLLM,
+    train: Examples,
+    val: Examples,
+    settings: Training,
+    *,
+    encoder: str,
+    num_virtual_tokens: int = 1,
+    seed: int = 0,
+    progress: Callable[[Epoch], None] | None = None,
+) -> Fit:
+    """Train an adaptor on ``train`` and keep the epoch that is best on ``val``.
+
+    Best is the most exact matches, then the highest mean log-probability of
+    the answers given. Stops after ``settings.patience`` epochs without a
+    better one. ``settings.hidden = 0`` trains a linear adaptor.
+
+    Args:
+        llm: Stays as it is: no gradient reaches its weights.
+        train: Training examples; only their answers enter the loss.
+        val: Validation examples.
+        settings: Width, optimiser, epochs.
+        encoder: Slug of the encoder's identity, kept with the adaptor.
+        num_virtual_tokens: k.
+        seed: Of initialisation and order.
+        progress: Called after each epoch.
+    """
+    started = time.perf_counter()
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    adaptor = Adaptor(
+        train.vectors.shape[1], llm.hidden_size, num_virtual_tokens, settings.hidden,
+        encoder=encoder, llm=llm.identity().slug,
+    )
+    if settings.standardise:
+        adaptor.standardise_by(train.vectors)
+    adaptor.to(llm.device)
+    optimiser = torch.optim.AdamW(
+        adaptor.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    steps = settings.epochs * math.ceil(len(train) / settings.batch_size)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: schedule(step, steps, settings.warmup)
+    )
+    out = Fit(adaptor)
+    best: tuple[float, float] | None = None
+    kept: dict[str, Tensor] = {}
+    for epoch in range(1, settings.epochs + 1):
+        adaptor.train()
+        losses = []
+        for index in batches(train, settings.batch_size, rng):
+            optimiser.zero_grad(set_to_none=True)
+            virtual = virtual_tokens(adaptor, train.vectors[index], llm)
+            loss = llm.loss(
+                virtual, [train.prompts[i] for i in index], [train.answers[i] for i in index]
+            )
+            loss.backward()
+            optimiser.step()
+            scheduler.step()
+            losses.append(float(loss.detach()))
+            out.steps += 1
+        answers = predict(adaptor, llm, val, settings.batch_size)
+        accuracy = float(np.mean([exact_match(a.text, t) for a, t in zip(answers, val.answers)]))
+        logprob = float(np.mean([a.logprob for a in answers]))
+        row = Epoch(epoch, float(np.mean(losses)), accuracy, logprob)
+        out.history.append(row)
+        if progress:
+            progress(row)
+        if best is None or (accuracy, logprob) > best:
+            best, out.best_epoch = (accuracy, logprob), epoch
+            kept = {k: v.detach().clone() for k, v in adaptor.state_dict().items()}
+        elif epoch - out.best_epoch >= settings.patience:
+            break
+    adaptor.load_state_dict(kept)
+    adaptor.eval()
+    out.seconds = time.perf_counter() - started
+    return out
