@@ -15,12 +15,12 @@ RATE = 16_000  # Hz
 MIN_SECONDS = 0.1
 # Attention over all frames: 180 s take 2.5 GB.
 MAX_SECONDS = 180.0
-_LONG = 30.0  # seconds, from which on the memory is worth saving: 0.2 GB
+_LONG = 30.0  # seconds; beyond it the memory (0.1 GB and quadratic) is worth saving
 
 _START, _END = 1, 2  # token ids of the decoder
 _LAYERS, _HEADS, _HEAD_DIM = 8, 8, 52  # of the decoder
-# Upstream's own bound: speech has no more than about six tokens a second.
-_TOKENS_A_SECOND = 6
+# Upstream's bound against endless repetition, with room for a word in a very short clip.
+_TOKENS_A_SECOND, _TOKENS_AT_LEAST = 6, 4
 
 
 class MoonshineBase:
@@ -75,7 +75,7 @@ class MoonshineBase:
         }
         names = [output.name for output in self._decoder.get_outputs()]
         token, tokens = _START, []
-        for step in range(max(1, int(len(samples) / RATE * _TOKENS_A_SECOND))):
+        for step in range(max(_TOKENS_AT_LEAST, int(len(samples) / RATE * _TOKENS_A_SECOND))):
             feed = {
                 "input_ids": np.array([[token]], np.int64),
                 "encoder_hidden_states": hidden,
