@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,6 @@ def _read_idx(path: Path, magic: int) -> np.ndarray:
     dimensions = magic & 0xFF
     header = 4 + 4 * dimensions
     shape = tuple(int.from_bytes(raw[at : at + 4], "big") for at in range(4, header, 4))
-    data = np.frombuffer(raw[header:], np.uint8)
-    if data.size != np.prod(shape):
-        raise DataFileError(path, f"{data.size} bytes for an array of shape {shape}", DATASET)
-    return data.reshape(shape)
+    if len(raw) != header + math.prod(shape):
+        raise DataFileError(path, f"{len(raw)} bytes for an array of shape {shape}", DATASET)
+    return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)

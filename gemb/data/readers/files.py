@@ -19,7 +19,7 @@ class DataFileError(ValueError):
 
     def __init__(self, path: Path, problem: str, dataset: str):
         super().__init__(
-            f"{path}: {problem}. Delete the file and run `gemb fetch {dataset}` to get it again."
+            f"{path}: {problem}. Delete it if it is there, and run `gemb fetch {dataset}`."
         )
 
 
