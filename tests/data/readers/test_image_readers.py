@@ -88,7 +88,7 @@ def test_fashion_mnist_names_a_missing_file_and_the_remedy(fashion: Path) -> Non
 def test_fashion_mnist_names_a_truncated_file(fashion: Path, keep: int) -> None:
     path = fashion / "train-images-idx3-ubyte.gz"
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(DataFileError, match="train-images.*not a whole gzip file"):
+    with pytest.raises(DataFileError, match=r"train-images.*not a whole gzip file"):
         fashion_mnist.items(fashion)
 
 
