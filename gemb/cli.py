@@ -181,6 +181,7 @@ def study() -> None:
     for path in sorted((cache_dir() / "records").glob("*.study.*")):
         shutil.copy(path, records.PUBLISHED / path.name)
         typer.echo(f"published {path.name}")
+    paper.write_summary()
 
 
 @app.command()

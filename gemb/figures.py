@@ -6,6 +6,7 @@ import base64
 import html
 import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -32,10 +33,14 @@ STYLE = {
 
 
 class Shown:
-    """Something a notebook shows as HTML, and a terminal as text."""
+    """Something a notebook shows as HTML, and a terminal as text; a figure also has its PNG."""
 
-    def __init__(self, markup: str, text: str):
-        self.markup, self.text = markup, text
+    def __init__(self, markup: str, text: str, png: bytes = b""):
+        self.markup, self.text, self.png = markup, text, png
+
+    def save(self, path: Path) -> None:
+        """Write a figure's PNG."""
+        path.write_bytes(self.png)
 
     def _repr_html_(self) -> str:
         return self.markup
@@ -55,6 +60,7 @@ def picture(figure: Figure, alt: str) -> Shown:
         f'<img alt="{html.escape(alt)}" style="max-width:100%;height:auto" '
         f'src="data:image/png;base64,{data}">',
         f"[figure: {alt}]",
+        buffer.getvalue(),
     )
 
 
@@ -94,8 +100,15 @@ def data_of(result: TaskResult) -> str:
     return f"stand-in: {task.stand_in}" if task.stand_in else task.paper_dataset
 
 
-def main_frame(record: SingleTaskRecord, protocol: str = "leak-free") -> pd.DataFrame:
-    """One row a task: the adaptor beside its baselines, and the study's number, in per cent."""
+def main_frame(
+    record: SingleTaskRecord,
+    published: SingleTaskRecord | None = None,
+    protocol: str = "leak-free",
+) -> pd.DataFrame:
+    """One row a task: the adaptor beside its baselines, and the study's number, in per cent.
+
+    With ``published`` a column shows the published run's accuracy beside this run's.
+    """
     rows: list[dict[str, Any]] = []
     for result in record.results:
         if result.protocol != protocol:
@@ -110,6 +123,10 @@ def main_frame(record: SingleTaskRecord, protocol: str = "leak-free") -> pd.Data
             "macro": percent(main.macro_accuracy),
             "± seeds": _spread(main.accuracy),
         }
+        if published is not None and published.provenance.profile != record.provenance.profile:
+            theirs = published.of(task.name, protocol) if published.has(task.name, protocol) else None
+            row[f"published run ({published.provenance.profile})"] = (
+                percent(theirs.method("adaptor").accuracy) if theirs else "–")
         for method in BASELINES:
             found = _try(result, method)
             row[method] = percent(found.accuracy, interval=False) if found else "–"
@@ -123,14 +140,43 @@ def main_frame(record: SingleTaskRecord, protocol: str = "leak-free") -> pd.Data
     return pd.DataFrame(rows)
 
 
-def main_table(record: SingleTaskRecord, protocol: str = "leak-free") -> Shown:
+def main_table(
+    record: SingleTaskRecord,
+    published: SingleTaskRecord | None = None,
+    protocol: str = "leak-free",
+) -> Shown:
     """The section's main table."""
     return table(
-        main_frame(record, protocol), f"single_task_{protocol}",
+        main_frame(record, published, protocol), f"single_task_{protocol}",
         f"Exact match in per cent with 95% intervals, {protocol} split, profile "
         f"{record.provenance.profile}. The last column is the study's, on its own data, encoder "
         "and language model.",
     )
+
+
+def summary(record: SingleTaskRecord) -> str:
+    """The results in a Markdown table of five columns, for README and first page."""
+    lines = [
+        "| task | data of this run | adaptor, exact match % (95% interval) | logistic regression "
+        "on the same vectors | majority | the study's number, on its own data |",
+        "|---|---|---|---|---|---|",
+    ]
+    for result in record.results:
+        if result.protocol != "leak-free":
+            continue
+        task = tasks.get(result.task)
+        lines.append("| " + " | ".join([
+            task.title, data_of(result), percent(result.method("adaptor").accuracy),
+            percent(result.method("logistic regression").accuracy, False),
+            percent(result.method("majority").accuracy, False),
+            f"{100 * task.paper_accuracy:.1f} ({task.paper_dataset})",
+        ]) + " |")
+    about = record.provenance
+    lines += ["", f"Leak-free split, profile `{about.profile}`, encoder `{about.encoder}`, language "
+              f"model `{about.llm}`, {len(about.settings['seeds'])} seed(s), {about.finished}. "
+              "Stand-in data are not the study's: the last column is for orientation, not for "
+              "comparison."]
+    return "\n".join(lines) + "\n"
 
 
 def cost_table(record: SingleTaskRecord) -> Shown:

@@ -122,3 +122,23 @@ def _pages(source: Path) -> list[str]:
     chapters = [c for part in toc.get("parts", [toc]) for c in part.get("chapters", [])]
     entries += [c["file"] for c in chapters]
     return [str(Path(e).with_suffix("")) + ".html" for e in entries]
+
+
+_MARKS = ("<!-- results: written by `gemb study` -->", "<!-- end of results -->")
+
+
+def write_summary() -> None:
+    """Write the published results into the book's first page and the README, table and figure."""
+    from gemb import figures, records
+
+    record = records.published(records.SingleTaskRecord, "single_task")
+    if record is None:
+        raise PaperError("no published record: run `gemb study` first")
+    text = figures.summary(record)
+    records.write_text(records.PUBLISHED / "summary.md", text)
+    figures.accuracy_chart(record).save(records.PUBLISHED / "single_task.png")
+    figures.main_frame(record).to_csv(records.PUBLISHED / "single_task.csv", index=False)
+    readme = ROOT / "README.md"
+    before, _, rest = readme.read_text(encoding="utf-8").partition(_MARKS[0])
+    _, _, after = rest.partition(_MARKS[1])
+    records.write_text(readme, f"{before}{_MARKS[0]}\n\n{text}\n{_MARKS[1]}{after}")

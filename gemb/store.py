@@ -109,8 +109,11 @@ class Store:
         return [(r["key"], 1.0 - float(r["_distance"])) for r in rows]
 
     def compact(self, identity: EncoderIdentity) -> None:
-        """Merge the many small files that batches leave."""
-        self._table(identity).optimize(cleanup_older_than=timedelta(0))
+        """Merge the many small files that batches leave.
+
+        Versions of the last minutes stay, for another process may be reading them.
+        """
+        self._table(identity).optimize(cleanup_older_than=timedelta(minutes=10))
 
     def count(self, identity: EncoderIdentity) -> int:
         """Number of vectors stored."""

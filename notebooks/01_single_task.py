@@ -34,10 +34,11 @@ profile = os.environ.get("GEMB_PROFILE", "local")
 # %% tags=["hide-input"]
 from myst_nb import glue
 
-from gemb import figures, profiles
+from gemb import figures, profiles, records
 from gemb.experiments import single_task
 
 record = single_task.run(profiles.get(profile))
+published = records.published(records.SingleTaskRecord, "single_task")
 
 # %% [markdown]
 # ## Protocol
@@ -57,7 +58,7 @@ record = single_task.run(profiles.get(profile))
 figures.accuracy_chart(record)
 
 # %% tags=["hide-input"]
-figures.main_table(record)
+figures.main_table(record, published)
 
 # %% tags=["hide-input"]
 figures.gap_statement(record)

@@ -87,8 +87,13 @@ def items_per_second(llm: FrozenLLM, run: Run) -> float:
     return len(answers) / (time.perf_counter() - started)
 
 
-def prepare(profile: Profile, store: Store) -> tuple[list[Prepared], str, float]:
-    """Load, split and embed every task's items; with the encoder's slug and the seconds it took."""
+def prepare(
+    profile: Profile, store: Store, use_released: bool = True
+) -> tuple[list[Prepared], str, float]:
+    """Load, split and embed every task's items; with the encoder's slug and the seconds it took.
+
+    Without ``use_released`` every vector is made from raw media.
+    """
     encoder = encoders.load(profile.encoder)
     slug = encoder.identity().slug
     out, seconds = [], 0.0
@@ -105,8 +110,10 @@ def prepare(profile: Profile, store: Store) -> tuple[list[Prepared], str, float]
                 else [random_fold(loaded.items, sizes, seed) for seed in profile.seeds]
             )
         ready = Prepared(task, loaded, folds)
-        ready.embedded = embed(ready.items, encoder, store, released=released.vectors(slug),
-                               label=f"embedding {name}")
+        ready.embedded = embed(
+            ready.items, encoder, store, label=f"embedding {name}",
+            released=released.vectors(slug) if use_released else None,
+        )
         for failure in ready.embedded.failures:
             log.warning("%s: %s left out: %s", name, failure.item_id, failure.reason)
         ready.folds = {
@@ -271,7 +278,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.SingleT
     names = [p.task.dataset for p in planned.prepared]
     record = records.SingleTaskRecord(
         provenance=records.provenance(
-            profile, planned.encoder, planned.llm.identity().slug, _hashes(names),
+            profile, planned.encoder, planned.llm.identity().slug, manifest_hashes(names),
             " and ".join(sorted(sources)), time.perf_counter() - started,
         ),
         results=results,
@@ -280,13 +287,13 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.SingleT
     return record
 
 
-def _hashes(names: Iterable[str]) -> dict[str, str]:
+def manifest_hashes(names: Iterable[str]) -> dict[str, str]:
     """The content hash of each manifest and of all that it needs."""
     out: dict[str, str] = {}
     for name in names:
         manifest = manifests.get(name)
         out[name] = manifest.content_hash[:16]
-        out |= _hashes(manifest.needs)
+        out |= manifest_hashes(manifest.needs)
     return out
 
 

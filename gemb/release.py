@@ -1,0 +1,136 @@
+"""The released files: made from raw data, and made again to check that they agree."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+
+from gemb import profiles
+from gemb.data import released
+from gemb.data.fetch import cache_dir
+from gemb.data.items import Item
+from gemb.data.media import decode_audio
+from gemb.experiments import measured, runs, single_task
+from gemb.store import Store
+
+PROFILE = "local"
+# Tasks whose media may be shown: Fashion-MNIST is MIT, synthetic speech is free.
+SHOWN = {"clothing": 6, "words": 6}
+ADAPTORS = ("clothing", "words", "commands")
+MIN_COSINE = 0.999
+
+
+def _prepared() -> tuple[list[single_task.Prepared], str]:
+    """The local profile's items and vectors, from raw data."""
+    prepared, slug, _ = single_task.prepare(
+        profiles.get(PROFILE), Store(cache_dir() / "vectors"), use_released=False
+    )
+    absent = [p.task.name for p in prepared if p.loaded.source != "raw"]
+    if absent:
+        raise RuntimeError(f"raw data are missing for {', '.join(absent)}: nothing was changed")
+    return prepared, slug
+
+
+def _with_measures(task: str, items: list[Item]) -> list[Item]:
+    """Items whose ``meta`` holds what a baseline measures on the media."""
+    name = measured.OF_TASK.get(task)
+    values = measured.measure(items, name) if name else None
+    if name is None or values is None:
+        return items
+    return [replace(i, meta={**i.meta, name: values[i.id]}) for i in items]
+
+
+def write(folder: Path = released.FOLDER) -> None:
+    """Write vectors, samples and adaptors of the local profile's items from raw data."""
+    prepared, slug = _prepared()
+    vectors = {k: v for p in prepared for k, v in p.embedded.vectors.items()}
+    by_task = {
+        p.task.name: _with_measures(
+            p.task.name, [i for i in p.items if i.media.key in vectors])
+        for p in prepared
+    }
+    hashes = single_task.manifest_hashes(p.task.dataset for p in prepared)
+    released.write(by_task, vectors, slug, hashes, folder)
+    write_samples(prepared, folder)
+
+
+def write_samples(prepared: list[single_task.Prepared], folder: Path = released.FOLDER) -> None:
+    """Write a handful of test items' media: PNG as it is, speech as MP3."""
+    shutil.rmtree(folder / "samples", ignore_errors=True)
+    (folder / "samples").mkdir(parents=True)
+    index = {}
+    for ready in prepared:
+        count = SHOWN.get(ready.task.name, 0)
+        test = [i for f in ready.folds["leak-free"] for i in f.test]
+        chosen = {i.answer: i for i in reversed(test)}  # one of each answer
+        for number, item in enumerate(sorted(chosen.values(), key=lambda i: i.answer)[:count]):
+            if item.modality == "image":
+                name, data = f"{ready.task.name}-{number}.png", item.media.bytes()
+            else:
+                name, data = f"{ready.task.name}-{number}.mp3", _mp3(item)
+            (folder / "samples" / name).write_bytes(data)
+            index[item.id] = name
+    text = json.dumps(index, indent=1, sort_keys=True) + "\n"
+    (folder / "samples" / "index.json").write_text(text, encoding="utf-8")
+
+
+def _mp3(item: Item) -> bytes:
+    samples = decode_audio(item.media.bytes(), suffix=item.media.suffix, name=item.id)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, 16000, format="MP3", bitrate_mode="VARIABLE",
+                    compression_level=0.8)
+    return buffer.getvalue()
+
+
+def write_adaptors(folder: Path = released.FOLDER) -> None:
+    """Write the local profile's adaptors of three tasks in float16; they must be trained already."""
+    planned = single_task.plan(profiles.get(PROFILE))
+    for task in ADAPTORS:
+        run = next(
+            r for r in planned.todo if r.task == task and r.variant == "adaptor"
+            and r.number == 0 and r.seed == planned.profile.seeds[0]
+            and len(r.fold.train) == max(len(o.fold.train) for o in planned.todo if o.task == task)
+        )
+        outcome = runs.load(run)
+        if outcome is None:
+            raise RuntimeError(f"{task}: train it first, by `gemb paper --profile {PROFILE}`")
+        target = folder / "adaptors" / task
+        shutil.rmtree(target, ignore_errors=True)
+        runs.adaptor_of(outcome).to(torch.float16).save_pretrained(target)
+
+
+def rebuild(folder: Path = released.FOLDER) -> Iterator[str]:
+    """Make the released vectors again from raw data; a line for each task says how they agree.
+
+    Raises:
+        RuntimeError: If raw data are missing, or a cosine is below 0.999 where
+            the item is still made from the same recipe.
+    """
+    prepared, slug = _prepared()
+    old = released.vectors(slug, folder)
+    bad = []
+    for ready in prepared:
+        items = released.items(ready.task.name, folder)
+        known = old([i.media.key for i in items])
+        cosines = []
+        for item in items:
+            new = ready.embedded.vectors.get(item.media.key)
+            if new is not None and item.media.key in known:
+                a, b = new[0], known[item.media.key][0]
+                cosines.append(float(a @ b / np.linalg.norm(a) / np.linalg.norm(b)))
+        low = min(cosines, default=float("nan"))
+        yield (f"{ready.task.name}: {len(cosines)} of {len(items)} released vectors made again, "
+               f"lowest cosine {low:.6f}")
+        if cosines and low < MIN_COSINE:
+            bad.append(ready.task.name)
+    if bad:
+        raise RuntimeError(f"the released vectors of {', '.join(bad)} do not agree")
+

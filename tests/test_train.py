@@ -1,0 +1,95 @@
+"""Training against the real language model, on vectors small enough to be quick."""
+
+import numpy as np
+import pytest
+import torch
+
+from gemb.adaptor import Adaptor
+from gemb.evaluate import Examples, predict
+from gemb.llm import FrozenLLM
+from gemb.metrics import exact_match
+from gemb.profiles import Training
+from gemb.train import batches, fit, schedule
+
+WORDS = ["bird", "dog", "seven", "t-shirt", "up"]
+
+
+@pytest.fixture(scope="module")
+def llm():
+    return FrozenLLM.load()
+
+
+def examples(llm, vectors, answers):
+    prompt = llm.prompt("What is it? Answer with one word.")
+    return Examples(vectors.astype(np.float32), [prompt] * len(answers), list(answers))
+
+
+def accuracy(adaptor, llm, data):
+    return np.mean([exact_match(a.text, t)
+                    for a, t in zip(predict(adaptor, llm, data), data.answers, strict=True)])
+
+
+def test_ten_items_are_overfitted_and_the_llm_stays_as_it_was(llm):
+    rng = np.random.default_rng(0)
+    data = examples(llm, rng.normal(size=(10, 32)), WORDS * 2)
+    before = llm.weights_sha256()
+    settings = Training(hidden=64, epochs=25, batch_size=10, learning_rate=5e-3, patience=25)
+    done = fit(llm, data, data, settings, encoder="fake", seed=0)
+    assert accuracy(done.adaptor, llm, data) == 1.0
+    assert done.history[done.best_epoch - 1].val_accuracy == 1.0
+    assert llm.weights_sha256() == before
+    assert all(p.grad is None and not p.requires_grad for p in llm.model.parameters())
+
+
+def test_one_seed_gives_one_result(llm):
+    rng = np.random.default_rng(1)
+    data = examples(llm, rng.normal(size=(8, 16)), (WORDS * 2)[:8])
+    settings = Training(hidden=8, epochs=1, batch_size=4)
+    first, second, third = (
+        fit(llm, data, data, settings, encoder="fake", seed=s).adaptor for s in (3, 3, 4))
+    for a, b in zip(first.parameters(), second.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+    assert not torch.equal(next(first.parameters()), next(third.parameters()))
+
+
+@pytest.mark.slow
+def test_learns_what_is_there_and_stays_at_chance_on_shuffled_labels(llm):
+    rng = np.random.default_rng(2)
+    centres = rng.normal(size=(5, 24)) * 2
+    label = rng.integers(0, 5, 260)
+    vectors = centres[label] + rng.normal(size=(260, 24))
+    answers = np.array(WORDS)[label]
+    shuffled = answers.copy()
+    rng.shuffle(shuffled[:160])
+    settings = Training(hidden=48, epochs=6)
+    test = examples(llm, vectors[160:], answers[160:])
+    for train_answers, low, high in ((answers, 0.9, 1.0), (shuffled, 0.0, 0.42)):
+        train = examples(llm, vectors[:128], train_answers[:128])
+        val = examples(llm, vectors[128:160], train_answers[128:160])
+        done = fit(llm, train, val, settings, encoder="fake", seed=0)
+        assert low <= accuracy(done.adaptor, llm, test) <= high
+
+
+def test_the_blind_prompt_gives_every_item_the_same_answer(llm):
+    data = examples(llm, np.zeros((3, 4)), WORDS[:3])
+    assert len({a.text for a in predict(None, llm, data)}) == 1
+
+
+def test_every_item_is_in_one_batch_and_like_lengths_meet():
+    data = Examples(np.zeros((1000, 1)), [None] * 1000, ["x" * (n % 40) for n in range(1000)])
+    cut = batches(data, 32, np.random.default_rng(0))
+    assert sorted(np.concatenate(cut).tolist()) == list(range(1000))
+    spread = np.mean([np.ptp([len(data.answers[i]) for i in b]) for b in cut])
+    assert spread < 10
+
+
+def test_the_learning_rate_rises_then_falls_to_nothing():
+    rates = [schedule(s, 100, 0.1) for s in range(100)]
+    assert rates[0] == pytest.approx(0.1) and max(rates) == 1.0 and rates[-1] < 0.001
+    assert rates.index(1.0) == 9 and rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_an_adaptor_of_another_width_is_refused_by_the_llm(llm):
+    data = examples(llm, np.zeros((2, 4)), WORDS[:2])
+    with pytest.raises(ValueError, match="expected"):
+        predict(Adaptor(4, llm.hidden_size + 1), llm, data)
