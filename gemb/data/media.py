@@ -13,7 +13,7 @@ import av
 import numpy as np
 import soundfile as sf
 import soxr
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 RATE = 16_000  # Hz, what the audio encoders hear
 
@@ -65,7 +65,7 @@ def decode_image(data: bytes, *, name: str) -> Image.Image:
         return _to_rgb(image)
     except MediaError:
         raise
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise MediaError(
             name, f"not an image that Pillow can read ({_glimpse(data)})",
             "convert it to PNG or JPEG",
@@ -180,8 +180,9 @@ def _decode_soundfile(data: bytes, name: str) -> tuple[np.ndarray, int]:
     with sf.SoundFile(io.BytesIO(data)) as file:
         _check_rate(file.samplerate, name)
         _check_seconds(file.frames / file.samplerate, name)
-        samples = file.read(dtype="float32", always_2d=True)
-        return samples.mean(axis=1), file.samplerate
+        # Block by block, since a damaged header may promise any length.
+        blocks = file.blocks(blocksize=1 << 20, dtype="float32", always_2d=True)
+        return _join([block.mean(axis=1) for block in blocks]), file.samplerate
 
 
 def _decode_av(data: bytes, format: str | None, name: str) -> tuple[np.ndarray, int]:
@@ -190,20 +191,21 @@ def _decode_av(data: bytes, format: str | None, name: str) -> tuple[np.ndarray, 
     with av.open(
         io.BytesIO(data), mode="r", format=format, options=options, metadata_errors="ignore"
     ) as container:
-        if not container.streams.audio:
+        # Without a codec context the codec is unknown to FFmpeg.
+        stream = next((s for s in container.streams.audio if s.codec_context), None)
+        if stream is None:
             raise MediaError(
-                name, f"{container.format.long_name}, without an audio track",
+                name, f"{container.format.long_name} without an audio track that PyAV can decode",
                 "convert its sound to WAV or FLAC",
             )
-        stream = container.streams.audio[0]
-        rate = int(stream.rate or 0)
+        rate = stream.rate or 0
         _check_rate(rate, name)
         blocks, seconds = [], 0.0
         for block in _mono_blocks(container, stream, rate):
             seconds += len(block) / rate
             _check_seconds(seconds, name)
             blocks.append(block)
-    return np.concatenate(blocks) if blocks else np.empty(0, np.float32), rate
+    return _join(blocks), rate
 
 
 def _mono_blocks(
@@ -215,6 +217,10 @@ def _mono_blocks(
             yield part.to_ndarray().mean(axis=0)
     for part in to_float.resample(None):
         yield part.to_ndarray().mean(axis=0)
+
+
+def _join(blocks: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.empty(0, np.float32), *blocks])
 
 
 def _check_rate(rate: int, name: str) -> None:

@@ -257,7 +257,7 @@ def test_sounds_refused() -> None:
     nan[100], infinite[100] = np.nan, np.inf
     refuse_audio(b"", "empty")
     refuse_audio(b"It is a truth universally acknowledged" * 9, "not a sound.*It is a")
-    refuse_audio(encode_png(PHOTO), "not a sound|without an audio track")
+    refuse_audio(encode_png(PHOTO), "without an audio track")
     refuse_audio(wave(np.zeros(0, np.float32)), "no samples")
     refuse_audio(wave(np.zeros(16_000, np.float32)), "silent")
     refuse_audio(wave(sine() * 1e-4), "silent")
@@ -308,7 +308,7 @@ def damaged(data: bytes, how: Damage) -> bytes:
 
 @pytest.mark.filterwarnings("ignore")  # Pillow's, of damaged metadata
 @given(st.sampled_from(sorted(IMAGE_FILES)), damage)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 def test_a_damaged_image_is_read_or_refused(format: str, how: Damage) -> None:
     try:
         image = decode_image(damaged(IMAGE_FILES[format], how), name="x")
@@ -318,7 +318,7 @@ def test_a_damaged_image_is_read_or_refused(format: str, how: Damage) -> None:
 
 
 @given(st.sampled_from(sorted(SOUND_FILES)), damage)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 def test_a_damaged_sound_is_read_or_refused(format: str, how: Damage) -> None:
     try:
         samples = decode_audio(damaged(SOUND_FILES[format], how), suffix=format, name="x")

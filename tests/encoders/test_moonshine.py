@@ -1,0 +1,43 @@
+"""The speech block, and the transcripts that later serve as a ceiling."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gemb.data.fetch import fetch
+from gemb.data.media import decode_audio
+from gemb.encoders.moonshine import MoonshineBase
+
+# "Turn on the kitchen light." by eSpeak NG, voice en-us.
+SPEECH = Path(__file__).with_name("turn_on_the_kitchen_light.ogg")
+
+
+@pytest.fixture(scope="module")
+def model() -> MoonshineBase:
+    return MoonshineBase(fetch("moonshine-base"))
+
+
+def test_it_understands_english(model: MoonshineBase) -> None:
+    speech = decode_audio(SPEECH.read_bytes(), suffix="ogg", name="speech")
+    assert model.transcribe(speech).rstrip(".") == "Turn on the kitchen light"
+
+
+@pytest.mark.parametrize(("seconds", "frames"), [(0.1, 2), (1.0, 40), (40.0, 1665)])
+def test_frames(model: MoonshineBase, seconds: float, frames: int) -> None:
+    samples = np.random.default_rng(0).standard_normal(round(seconds * 16_000)) * 0.1
+    found = model.frames(samples.astype(np.float32))
+    assert found.shape == (frames, 416) and found.dtype == np.float32
+
+
+@pytest.mark.parametrize("seconds", [0.05, 180.1])
+def test_lengths_it_does_not_take(model: MoonshineBase, seconds: float) -> None:
+    with pytest.raises(ValueError, match=r"0\.1 to 180 s"):
+        model.frames(np.zeros(round(seconds * 16_000), np.float32))
+
+
+def test_transcripts_end(model: MoonshineBase) -> None:
+    noise = np.random.default_rng(0).standard_normal(16_000).astype(np.float32) * 0.1
+    assert len(model.transcribe(noise)) < 100
