@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, takewhile
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gemb.llm import loading
+from gemb.llm.decoder import MAX_LENGTH, PackedDecoder, supports
 from gemb.llm.generic import GenericDecoder
+from gemb.llm.packing import Decoder, Packed, pack
 from gemb.llm.template import Prompt, encode, end_of_turn, render_prompt
 
 
@@ -29,6 +31,11 @@ class LLMIdentity:
     name: str
     revision: str
     weights_sha256: str
+
+    @property
+    def slug(self) -> str:
+        """One word for it, as kept with adaptors and records."""
+        return f"{self.name}-{self.weights_sha256[:12]}"
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,8 @@ class FrozenLLM:
         self.hidden_size: int = embeddings.weight.shape[1]
         self._embeddings = embeddings
         self._end_of_turn = end_of_turn(tokenizer)
-        self._decoder = GenericDecoder(model)
+        self._generic = GenericDecoder(model)
+        self._packed = PackedDecoder(model) if supports(model) else None
         self._answer_ids: dict[str, tuple[int, ...]] = {}
 
     @classmethod
@@ -139,8 +147,8 @@ class FrozenLLM:
         if len(targets) != len(prompts):
             raise ValueError(f"{len(prompts)} prompts, but {len(targets)} answers")
         # The last label, the end of turn, is predicted and never read.
-        embeds, lengths, prefix = self._pack(virtual, prompts, [t[:-1] for t in targets], mask)
-        logits = self._decoder.logits(embeds, lengths, [len(t) for t in targets], prefix)
+        decoder, batch = self._pack(virtual, prompts, [t[:-1] for t in targets], mask)
+        logits = decoder.logits(batch, [len(t) for t in targets])
         labels = torch.tensor(list(chain(*targets)), device=self.device)
         return F.cross_entropy(logits.float(), labels)
 
@@ -159,14 +167,11 @@ class FrozenLLM:
         """
         if not prompts:
             return []
-        embeds, lengths, prefix = self._pack(virtual, prompts, [()] * len(prompts), mask)
-        results = self._decoder.greedy(embeds, lengths, prefix, self._stop, max_new_tokens)
+        decoder, batch = self._pack(virtual, prompts, [()] * len(prompts), mask, max_new_tokens)
         answers = []
-        for ids, logprobs in results:
+        for ids, logprobs in decoder.greedy(batch, self._stop, max_new_tokens):
             finished = ids[-1] in self._stop
-            text = self.tokenizer.decode(
-                ids[:-1] if finished else ids, skip_special_tokens=True
-            )
+            text = self.tokenizer.decode(ids[:-1] if finished else ids, skip_special_tokens=True)
             answers.append(Answer(text, sum(logprobs) / len(logprobs), len(ids), finished))
         return answers
 
@@ -189,51 +194,23 @@ class FrozenLLM:
         prompts: Sequence[Prompt],
         continuations: Sequence[tuple[int, ...]],
         mask: Tensor | None,
-    ) -> tuple[Tensor, list[int], tuple[int, ...]]:
-        """Embeddings of the whole batch without padding, one sequence after the other.
-
-        Each is ``before | virtual | after | continuation``; the beginning that
-        all share is returned apart, for its keys and values are computed once.
-
-        Returns:
-            Embeddings ``[T, H]``, B lengths that sum to T, the shared prefix.
-        """
-        if virtual.ndim != 3 or virtual.shape[0] != len(prompts) or (
-            virtual.shape[2] != self.hidden_size
-        ):
+        new_tokens: int = 0,
+    ) -> tuple[Decoder, Packed]:
+        """The batch, and what runs it: the packed decoder where it can, else transformers."""
+        if virtual.ndim != 3 or virtual.shape[::2] != (len(prompts), self.hidden_size):
             raise ValueError(
                 f"virtual tokens {list(virtual.shape)} for {len(prompts)} prompts: "
                 f"expected [{len(prompts)}, n, {self.hidden_size}]"
             )
-        if mask is None:
-            counts = [virtual.shape[1]] * len(prompts)
-            tokens = virtual.flatten(0, 1)
-        else:
-            if mask.shape != virtual.shape[:2]:
-                raise ValueError(f"mask {list(mask.shape)}: expected {list(virtual.shape[:2])}")
-            mask = mask.bool()
-            counts = mask.sum(1).tolist()
-            tokens = virtual[mask]
-        prefix: tuple[int, ...] = ()
-        if self._decoder.reuses_prefix and all(prompt.after for prompt in prompts):
-            prefix = _common_prefix(prompt.before for prompt in prompts)
-        ids: list[int] = []
-        places: list[int] = []  # of the virtual tokens, in the packed sequence
-        lengths = []
-        for prompt, continuation, count in zip(prompts, continuations, counts, strict=True):
-            start = len(ids)
-            ids += prompt.before[len(prefix):]
-            places += range(len(ids), len(ids) + count)
-            ids += [0] * count  # any token: its embedding is overwritten
-            ids += prompt.after + continuation
-            lengths.append(len(ids) - start)
-        embeds = self._embeddings(torch.tensor(ids, device=self.device))
-        if places:
-            where = torch.tensor(places, device=self.device)
-            embeds = embeds.index_copy(0, where, tokens.to(self.device, self.dtype))
-        return embeds, lengths, prefix
-
-
-def _common_prefix(sequences: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
-    columns = takewhile(lambda column: len(set(column)) == 1, zip(*sequences, strict=False))
-    return tuple(column[0] for column in columns)
+        if mask is not None and mask.shape != virtual.shape[:2]:
+            raise ValueError(f"mask {list(mask.shape)}: expected {list(virtual.shape[:2])}")
+        longest = virtual.shape[1] + new_tokens + max(
+            len(prompt.before) + len(prompt.after) + len(continuation)
+            for prompt, continuation in zip(prompts, continuations, strict=True)
+        )
+        packed = self._packed if longest <= MAX_LENGTH else None
+        batch = pack(
+            self._embeddings, virtual, prompts, continuations, mask, self.dtype,
+            share_prefix=packed is not None,
+        )
+        return packed or self._generic, batch

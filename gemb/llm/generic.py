@@ -11,28 +11,22 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import GenerationConfig
 
+from gemb.llm.packing import Packed
+
 
 class GenericDecoder:
-    """Runs sequences given as packed embeddings, padded on the left.
+    """Runs a batch through transformers (see :class:`~gemb.llm.packing.Decoder`), padded left.
 
     Left padding puts every sequence's last tokens, the only ones that need
     logits, into the last columns, and is what ``generate`` expects.
     """
 
-    reuses_prefix = False
-
     def __init__(self, model: Any):
         self.model = model
         self._accepts = set(inspect.signature(model.forward).parameters)
 
-    def logits(
-        self, embeds: Tensor, lengths: Sequence[int], keep: Sequence[int], prefix: tuple[int, ...]
-    ) -> Tensor:
-        """Logits ``[sum(keep), V]`` of the last ``keep[i]`` tokens of each sequence.
-
-        ``embeds`` is ``[sum(lengths), H]``, the sequences one after the other.
-        """
-        padded, mask = self._left_padded(embeds, lengths)
+    def logits(self, batch: Packed, keep: Sequence[int]) -> Tensor:
+        padded, mask = self._left_padded(batch)
         width, last = padded.shape[1], max(keep)
         arguments: dict[str, Any] = {"inputs_embeds": padded, "attention_mask": mask}
         if "position_ids" in self._accepts:
@@ -48,16 +42,9 @@ class GenericDecoder:
 
     @torch.no_grad()
     def greedy(
-        self,
-        embeds: Tensor,
-        lengths: Sequence[int],
-        prefix: tuple[int, ...],
-        stop: Sequence[int],
-        max_new_tokens: int,
+        self, batch: Packed, stop: Sequence[int], max_new_tokens: int
     ) -> list[tuple[list[int], list[float]]]:
-        """Greedy continuation of each sequence: token ids, the stop token included, and
-        their log-probabilities."""
-        padded, mask = self._left_padded(embeds, lengths)
+        padded, mask = self._left_padded(batch)
         # A configuration of our own: a model's may sample or penalise repetition.
         config = GenerationConfig(
             max_new_tokens=max_new_tokens, do_sample=False, eos_token_id=list(stop),
@@ -74,12 +61,12 @@ class GenericDecoder:
             results.append((ids[:n], scores[:n]))
         return results
 
-    def _left_padded(self, embeds: Tensor, lengths: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """``[B, S, H]`` embeddings and ``[B, S]`` mask (int64) of packed ``[T, H]`` embeddings."""
+    def _left_padded(self, batch: Packed) -> tuple[Tensor, Tensor]:
+        """Embeddings ``[B, S, H]`` and mask ``[B, S]`` (int64)."""
+        assert not batch.prefix, "transformers' path takes whole sequences"
         padded = pad_sequence(
-            list(embeds.split(list(lengths))), batch_first=True, padding_side="left"
+            list(batch.embeds.split(batch.lengths)), batch_first=True, padding_side="left"
         )
-        width = padded.shape[1]
-        counts = torch.tensor(lengths, device=embeds.device)
-        mask = torch.arange(width, 0, -1, device=embeds.device) <= counts[:, None]
+        counts = torch.tensor(batch.lengths, device=padded.device)
+        mask = torch.arange(padded.shape[1], 0, -1, device=padded.device) <= counts[:, None]
         return padded, mask.long()

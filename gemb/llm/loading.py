@@ -135,7 +135,8 @@ def _convert_gguf(gguf: Path, target: Path) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence transformers' progress bars and advice while loading."""
-    level, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    level = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     try:
