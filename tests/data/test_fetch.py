@@ -60,7 +60,7 @@ def manifest(home: Path, name: str = "sample", **fields: Any) -> None:
         "name": name, "kind": "part", "title": "Sample", "description": "A sample",
         "licence": "MIT", "attribution": "Nobody", "version": "1",
         "sources": [WHEEL], "files": [WEIGHTS], **fields,
-    }))  # fmt: skip
+    }))
     manifests.parse.cache_clear()
 
 
@@ -149,15 +149,16 @@ def test_a_tree_has_one_checksum(home: Path, no_clients: None) -> None:
         | {"usr/share/sounds/readme": b"", "usr/share/other/c.wav": b""},
     )
     lines = sorted(f"{sha(content)}  {name}\n" for name, content in files.items())
-    tree = {"path": "voices", "member": "sounds/**/*.wav", "sha256": sha("".join(lines).encode())}
+    checksum = sha("".join(lines).encode())
+    tree = {"path": "voices", "member": "sounds/**/*.wav", "sha256": checksum}
     manifest(home, sources=[DEB], files=[tree])
     folder = fetch("sample")
     laid = {p.relative_to(folder / "voices").as_posix(): p.read_bytes()
-            for p in (folder / "voices").rglob("*.wav")}  # fmt: skip
+            for p in (folder / "voices").rglob("*.wav")}
     assert laid == files
 
     manifest(home, sources=[DEB], files=[{**tree, "sha256": "0" * 64}])
-    with pytest.raises(FetchError, match=r"voices \(2 files\).*got " + sha("".join(lines).encode())):
+    with pytest.raises(FetchError, match=rf"voices \(2 files\).*got {checksum}"):
         fetch("sample")
 
 
@@ -241,7 +242,7 @@ def test_an_unverified_file_must_stay_what_it_was(home: Path, no_clients: None) 
 def test_a_missing_member_is_named(home: Path, no_clients: None) -> None:
     wheel(home)
     manifest(home, files=[{**WEIGHTS, "member": "pkg/other.bin"}])
-    with pytest.raises(FetchError, match=r"sample: sample_pkg-1\.0.*holds no file 'pkg/other\.bin'"):
+    with pytest.raises(FetchError, match=r"sample: sample_pkg-1.*holds no file 'pkg/other\.bin'"):
         fetch("sample")
     assert leftovers(home) == set()
 
@@ -457,7 +458,7 @@ def address(server: Server, path: str) -> dict[str, str]:
 def test_a_file_from_the_web(home: Path, server: Server) -> None:
     server.files["/weights.bin"] = CONTENT
     manifest(home, sources=[address(server, "/weights.bin")],
-             files=[{**WEIGHTS, "member": "weights.bin"}])  # fmt: skip
+             files=[{**WEIGHTS, "member": "weights.bin"}])
     assert (fetch("sample") / "weights.bin").read_bytes() == CONTENT
     assert leftovers(home) == {"sample"}
 
@@ -466,7 +467,7 @@ def test_a_cut_download_goes_on_where_it_was(home: Path, server: Server) -> None
     server.files["/weights.bin"] = CONTENT
     server.cut, server.cuts = 5000, 1
     manifest(home, sources=[address(server, "/weights.bin")],
-             files=[{**WEIGHTS, "member": "weights.bin"}])  # fmt: skip
+             files=[{**WEIGHTS, "member": "weights.bin"}])
     assert (fetch("sample") / "weights.bin").read_bytes() == CONTENT
     assert server.requests == [("/weights.bin", None), ("/weights.bin", "bytes=5000-")]
 
@@ -475,7 +476,7 @@ def test_a_later_run_goes_on_too(home: Path, server: Server) -> None:
     server.files["/weights.bin"] = CONTENT
     server.cut, server.cuts = 1000, 3
     manifest(home, sources=[address(server, "/weights.bin")],
-             files=[{**WEIGHTS, "member": "weights.bin"}])  # fmt: skip
+             files=[{**WEIGHTS, "member": "weights.bin"}])
     with pytest.raises(SourceUnavailable, match="cut off"):
         fetch("sample")
     assert not is_present("sample")
@@ -488,7 +489,7 @@ def test_a_server_without_ranges_starts_over(home: Path, server: Server) -> None
     server.files["/weights.bin"] = CONTENT
     server.cut, server.cuts, server.ranges = 1000, 1, False
     manifest(home, sources=[address(server, "/weights.bin")],
-             files=[{**WEIGHTS, "member": "weights.bin"}])  # fmt: skip
+             files=[{**WEIGHTS, "member": "weights.bin"}])
     assert (fetch("sample") / "weights.bin").read_bytes() == CONTENT
 
 
@@ -535,7 +536,7 @@ def test_what_the_server_has_not_is_not_available(home: Path, server: Server) ->
 def test_two_processes_fetch_once(home: Path, server: Server) -> None:
     server.files["/weights.bin"] = CONTENT
     manifest(home, sources=[address(server, "/weights.bin")],
-             files=[{**WEIGHTS, "member": "weights.bin"}])  # fmt: skip
+             files=[{**WEIGHTS, "member": "weights.bin"}])
     code = (
         "import sys; from pathlib import Path; from gemb.data import manifests, fetch; "
         "manifests.MANIFESTS = Path(sys.argv[1]); fetch.fetch('sample')"
@@ -544,7 +545,7 @@ def test_two_processes_fetch_once(home: Path, server: Server) -> None:
         subprocess.Popen([sys.executable, "-c", code, str(home / "manifests")],
                          env={**os.environ, "PYTHONPATH": str(manifests.ROOT)})
         for _ in range(3)
-    ]  # fmt: skip
+    ]
     assert [p.wait(timeout=60) for p in running] == [0, 0, 0]
     assert len(server.requests) == 1
     assert is_present("sample")

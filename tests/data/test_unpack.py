@@ -81,7 +81,7 @@ def test_an_archive_in_an_archive(tmp_path: Path, into: Path) -> None:
     found = extract(outer, ["data/inner.zip!/a/**/*.txt", "x"], into)
     assert found["data/inner.zip!/a/**/*.txt"] == [
         "data/inner.zip!/a/b/two.txt", "data/inner.zip!/a/one.txt",
-    ]  # fmt: skip
+    ]
     assert written(into) == {"x", "data/inner.zip!/a/b/two.txt", "data/inner.zip!/a/one.txt"}
 
 
@@ -219,7 +219,7 @@ def test_a_safe_name_stays_inside(name: str) -> None:
 
 
 @given(st.lists(st.text(alphabet="ab.-_ ü", min_size=1, max_size=5).filter(
-    lambda part: part not in (".", "..")), min_size=1, max_size=4))  # fmt: skip
+    lambda part: part not in (".", "..")), min_size=1, max_size=4))
 def test_an_ordinary_name_stays_as_it_is(parts: list[str]) -> None:
     assert safe_name("/".join(parts)) == "/".join(parts)
     assert safe_name("./" + "/".join(parts)) == "/".join(parts)
