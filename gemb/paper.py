@@ -124,6 +124,7 @@ def _pages(source: Path) -> list[str]:
     return [str(Path(e).with_suffix("")) + ".html" for e in entries]
 
 
+PUBLISHED_SUMMARY = ROOT / "book" / "records" / "summary.md"
 _MARKS = ("<!-- results: written by `gemb study` -->", "<!-- end of results -->")
 
 
@@ -135,7 +136,7 @@ def write_summary() -> None:
     if record is None:
         raise PaperError("no published record: run `gemb study` first")
     text = figures.summary(record)
-    records.write_text(records.PUBLISHED / "summary.md", text)
+    records.write_text(PUBLISHED_SUMMARY, text)
     figures.accuracy_chart(record).save(records.PUBLISHED / "single_task.png")
     figures.main_frame(record).to_csv(records.PUBLISHED / "single_task.csv", index=False)
     readme = ROOT / "README.md"

@@ -313,7 +313,8 @@ def _result(
     }
     for run_ in full:
         if run_.variant in ("adaptor", "linear adaptor"):
-            _collect(table, run_.variant, run_.fold, run_.seed, outcomes[run_.key].texts)
+            asked = [*run_.fold.test, *run_.fold.extra]
+            _collect(table, run_.variant, asked, run_.seed, outcomes[run_.key].texts)
     for number, fold in enumerate(folds):
         seed = profile.seeds[number] if protocol == "random" else profile.seeds[0]
         asked = [*fold.test, *fold.extra]
@@ -324,9 +325,11 @@ def _result(
         simple = baselines.predictions(
             x, [i.answer for i in fold.train], x_val, [i.answer for i in fold.val], x_test, seed
         )
-        simple |= measured.baselines(task.name, fold, asked)
         for method, texts in simple.items():
-            _collect(table, method, fold, seed, texts)
+            _collect(table, method, asked, seed, texts)
+        if protocol == "leak-free":
+            for method, (some, texts) in measured.baselines(task.name, fold, asked).items():
+                _collect(table, method, some, seed, texts)
     draws = profile.bootstrap
     methods = [
         score(a, draws, labels if m.endswith("adaptor") else None,
@@ -374,10 +377,10 @@ def _result(
 
 
 def _collect(
-    table: dict[str, dict[str, Answers]], method: str, fold: Fold, seed: int, texts: Sequence[str]
+    table: dict[str, dict[str, Answers]], method: str, asked: Sequence[Item], seed: int,
+    texts: Sequence[str],
 ) -> None:
     """File a method's answers to a fold's test and extra items by subset."""
-    asked = [*fold.test, *fold.extra]
     for subset in dict.fromkeys(i.subset for i in asked):
         rows = [k for k, i in enumerate(asked) if i.subset == subset]
         table[subset][method].add([asked[k] for k in rows], seed, [texts[k] for k in rows])
