@@ -233,7 +233,7 @@ def test_an_event_belongs_to_one_emotion() -> None:
 
 
 def test_missing_and_empty_voices_are_named_with_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(DataFileError, match="no voice packs.*gemb fetch hedgewars-voices"):
+    with pytest.raises(DataFileError, match=r"no voice packs.*gemb fetch hedgewars-voices"):
         hedgewars_emotion.items(tmp_path)
     write_ogg(tmp_path / "voices/Pirate/Victory.ogg")
     (tmp_path / "voices/Pirate/Ow1.ogg").write_bytes(b"")
