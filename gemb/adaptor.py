@@ -85,7 +85,7 @@ class Adaptor(
         self.spread.copy_(torch.from_numpy(np.where(spread < MIN_SPREAD, 1.0, spread)))
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """Virtual tokens ``[B, n·k, H]`` of vectors ``[B, n, D]`` (or ``[B, k, H]`` of ``[B, D]``)."""
+        """Virtual tokens ``[B, n·k, H]`` of vectors ``[B, n, D]``, ``[B, k, H]`` of ``[B, D]``."""
         if vectors.ndim == 2:
             vectors = vectors.unsqueeze(1)
         out: Tensor = self.layers((vectors - self.mean) / self.spread)

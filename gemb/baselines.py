@@ -61,11 +61,11 @@ def predictions(
     """Answers of every baseline to ``test`` ``[N, D]``, by method, the majority first."""
     out = {"majority": majority(train_answers, len(test))}
     if len(set(train_answers)) < 2:
-        return out | {m: out["majority"] for m in methods}
+        return out | dict.fromkeys(methods, out["majority"])
     x, x_val, x_test = standardise(train, val, test)
     for method in methods:
-        best_score, best = -1.0, None
         candidates = CANDIDATES[method](seed)
+        best_score, best = -1.0, candidates[0]
         for classifier in candidates:
             if isinstance(classifier, KNeighborsClassifier) and classifier.n_neighbors > len(x):
                 continue

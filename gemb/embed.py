@@ -70,7 +70,9 @@ def embed(
                 raise RuntimeError(
                     f"{encoder.name} gave {len(results)} results for {len(batch)} items"
                 )
-            good = [(i, r) for i, r in zip(batch, results, strict=True) if not isinstance(r, Failure)]
+            good = [
+                (i, r) for i, r in zip(batch, results, strict=True) if not isinstance(r, Failure)
+            ]
             out.failures += [r for r in results if isinstance(r, Failure)]
             store.put(identity, [i.media.key for i, _ in good], [r for _, r in good])
             out.computed += len(good)

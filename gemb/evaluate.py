@@ -32,7 +32,10 @@ def virtual_tokens(adaptor: Adaptor, vectors: np.ndarray, llm: FrozenLLM) -> Ten
 
 @torch.inference_mode()
 def predict(
-    adaptor: Adaptor | None, llm: FrozenLLM, examples: Examples, batch_size: int = 32,
+    adaptor: Adaptor | None,
+    llm: FrozenLLM,
+    examples: Examples,
+    batch_size: int = 32,
     max_new_tokens: int = 16,
 ) -> list[Answer]:
     """Answers of the language model to each example, in order.

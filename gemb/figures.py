@@ -22,13 +22,24 @@ from gemb.records import MethodResult, Score, SingleTaskRecord, TaskResult
 # Okabe and Ito's palette as seaborn has it: told apart by the colour-blind.
 PALETTE = sns.color_palette("colorblind")
 ADAPTOR, LINEAR, STUDY, GREY = PALETTE[0], PALETTE[1], PALETTE[2], "0.45"
-BASELINES = ("majority", "k-NN", "nearest class mean", "logistic regression", "MLP head",
-             "linear adaptor")
+BASELINES = (
+    "majority",
+    "k-NN",
+    "nearest class mean",
+    "logistic regression",
+    "MLP head",
+    "linear adaptor",
+)
 
-STYLE = {
-    "figure.facecolor": "white", "savefig.facecolor": "white", "font.size": 10,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 11,
-    "legend.frameon": False, "svg.hashsalt": "gemb",
+STYLE: Any = {
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "legend.frameon": False,
+    "svg.hashsalt": "gemb",
 }
 
 
@@ -53,8 +64,7 @@ def picture(figure: Figure, alt: str) -> Shown:
     """A figure as a PNG on white, with the alternative text that a reader without sight hears."""
     buffer = io.BytesIO()
     # no creation date and no version, so that the same figure has the same bytes
-    figure.savefig(buffer, format="png", dpi=130, bbox_inches="tight",
-                   metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=130, bbox_inches="tight", metadata={"Software": None})
     data = base64.b64encode(buffer.getvalue()).decode()
     return Shown(
         f'<img alt="{html.escape(alt)}" style="max-width:100%;height:auto" '
@@ -124,9 +134,12 @@ def main_frame(
             "± seeds": _spread(main.accuracy),
         }
         if published is not None and published.provenance.profile != record.provenance.profile:
-            theirs = published.of(task.name, protocol) if published.has(task.name, protocol) else None
+            theirs = (
+                published.of(task.name, protocol) if published.has(task.name, protocol) else None
+            )
             row[f"published run ({published.provenance.profile})"] = (
-                percent(theirs.method("adaptor").accuracy) if theirs else "–")
+                percent(theirs.method("adaptor").accuracy) if theirs else "–"
+            )
         for method in BASELINES:
             found = _try(result, method)
             row[method] = percent(found.accuracy, interval=False) if found else "–"
@@ -147,7 +160,8 @@ def main_table(
 ) -> Shown:
     """The section's main table."""
     return table(
-        main_frame(record, published, protocol), f"single_task_{protocol}",
+        main_frame(record, published, protocol),
+        f"single_task_{protocol}",
         f"Exact match in per cent with 95% intervals, {protocol} split, profile "
         f"{record.provenance.profile}. The last column is the study's, on its own data, encoder "
         "and language model.",
@@ -165,17 +179,28 @@ def summary(record: SingleTaskRecord) -> str:
         if result.protocol != "leak-free":
             continue
         task = tasks.get(result.task)
-        lines.append("| " + " | ".join([
-            task.title, data_of(result), percent(result.method("adaptor").accuracy),
-            percent(result.method("logistic regression").accuracy, False),
-            percent(result.method("majority").accuracy, False),
-            f"{100 * task.paper_accuracy:.1f} ({task.paper_dataset})",
-        ]) + " |")
+        lines.append(
+            "| "
+            + " | ".join(
+                [
+                    task.title,
+                    data_of(result),
+                    percent(result.method("adaptor").accuracy),
+                    percent(result.method("logistic regression").accuracy, False),
+                    percent(result.method("majority").accuracy, False),
+                    f"{100 * task.paper_accuracy:.1f} ({task.paper_dataset})",
+                ]
+            )
+            + " |"
+        )
     about = record.provenance
-    lines += ["", f"Leak-free split, profile `{about.profile}`, encoder `{about.encoder}`, language "
-              f"model `{about.llm}`, {len(about.settings['seeds'])} seed(s), {about.finished}. "
-              "Stand-in data are not the study's: the last column is for orientation, not for "
-              "comparison."]
+    lines += [
+        "",
+        f"Leak-free split, profile `{about.profile}`, encoder `{about.encoder}`, language "
+        f"model `{about.llm}`, {len(about.settings['seeds'])} seed(s), {about.finished}. "
+        "Stand-in data are not the study's: the last column is for orientation, not for "
+        "comparison.",
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -190,10 +215,12 @@ def cost_table(record: SingleTaskRecord) -> Shown:
             "answering, s": f"{r.seconds_answering:.1f}",
             "price, $": f"{r.price_usd:.2f}",
         }
-        for r in record.results if r.protocol == "leak-free"
+        for r in record.results
+        if r.protocol == "leak-free"
     ]
     return table(
-        pd.DataFrame(rows), "single_task_cost",
+        pd.DataFrame(rows),
+        "single_task_cost",
         "What a task takes here. Embedding counts only what this run computed; vectors already "
         "stored take no time. The open encoder costs nothing a call.",
     )
@@ -209,31 +236,61 @@ def accuracy_chart(record: SingleTaskRecord) -> Shown:
             main = result.method("adaptor").accuracy
             axes.barh(y, main.value, color=ADAPTOR, height=0.55, zorder=1)
             axes.plot([main.low, main.high], [y, y], color="black", lw=1.6, zorder=3)
-            for method, colour, marker in (("logistic regression", LINEAR, "o"),
-                                           ("majority", GREY, "|")):
+            for method, colour, marker in (
+                ("logistic regression", LINEAR, "o"),
+                ("majority", GREY, "|"),
+            ):
                 found = _try(result, method)
                 if found:
-                    axes.plot(found.accuracy.value, y, marker, color=colour, ms=9, mew=2,
-                              mec="black" if marker == "o" else colour,
-                              zorder=4, label=method if y == 0 else None)
-            axes.plot(tasks.get(result.task).paper_accuracy, y, "D", mfc="none", mec=STUDY, mew=2,
-                      ms=8, zorder=4, label="the study, its own data" if y == 0 else None)
-        axes.set_yticks(range(len(results)), [
-            tasks.get(r.task).title + ("" if tasks.get(r.task).stand_in == "" else "*")
-            for r in results])
+                    axes.plot(
+                        found.accuracy.value,
+                        y,
+                        marker,
+                        color=colour,
+                        ms=9,
+                        mew=2,
+                        mec="black" if marker == "o" else colour,
+                        zorder=4,
+                        label=method if y == 0 else None,
+                    )
+            axes.plot(
+                tasks.get(result.task).paper_accuracy,
+                y,
+                "D",
+                mfc="none",
+                mec=STUDY,
+                mew=2,
+                ms=8,
+                zorder=4,
+                label="the study, its own data" if y == 0 else None,
+            )
+        axes.set_yticks(
+            range(len(results)),
+            [
+                tasks.get(r.task).title + ("" if tasks.get(r.task).stand_in == "" else "*")
+                for r in results
+            ],
+        )
         axes.invert_yaxis()
         axes.set_xlim(0, 1.02)
         axes.xaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1))
-        axes.set_xlabel(f"exact match, leak-free split, profile {record.provenance.profile}"
-                        "   (* stand-in data)")
+        axes.set_xlabel(
+            f"exact match, leak-free split, profile {record.provenance.profile}   (* stand-in data)"
+        )
         axes.barh([-10], [0], color=ADAPTOR, label="adaptor, 95% interval")
         axes.set_ylim(len(results) - 0.4, -0.6)
         handles, labels = axes.get_legend_handles_labels()
-        axes.legend(handles[::-1], labels[::-1], loc="upper center", ncols=2,
-                    bbox_to_anchor=(0.4, 1 + 1.0 / (0.62 * len(results) + 0.4)))
+        axes.legend(
+            handles[::-1],
+            labels[::-1],
+            loc="upper center",
+            ncols=2,
+            bbox_to_anchor=(0.4, 1 + 1.0 / (0.62 * len(results) + 0.4)),
+        )
     said = "; ".join(
         f"{tasks.get(r.task).title} {percent(r.method('adaptor').accuracy, False)}%"
-        for r in results)
+        for r in results
+    )
     return picture(figure, f"Bar chart of exact match of the adaptor by task: {said}.")
 
 
@@ -246,18 +303,24 @@ def controls_table(record: SingleTaskRecord) -> Shown:
         for found in [result.method("adaptor"), *result.controls]:
             majority = result.method("majority").accuracy.value
             chance = 1 / len(result.classes)
-            rows.append({
-                "task": tasks.get(result.task).title,
-                "what the adaptor sees": "its vectors" if found.method == "adaptor"
-                else found.method,
-                "exact match": percent(found.accuracy),
-                "macro": percent(found.macro_accuracy),
-                "majority": f"{100 * majority:.1f}",
-                "1/classes": f"{100 * chance:.1f}",
-                "outside the answers": f"{100 * (found.outside or 0):.1f}",
-            })
-    return table(pd.DataFrame(rows), "single_task_controls",
-                 "Controls in per cent: without the right vector nothing should be left but chance.")
+            rows.append(
+                {
+                    "task": tasks.get(result.task).title,
+                    "what the adaptor sees": "its vectors"
+                    if found.method == "adaptor"
+                    else found.method,
+                    "exact match": percent(found.accuracy),
+                    "macro": percent(found.macro_accuracy),
+                    "majority": f"{100 * majority:.1f}",
+                    "1/classes": f"{100 * chance:.1f}",
+                    "outside the answers": f"{100 * (found.outside or 0):.1f}",
+                }
+            )
+    return table(
+        pd.DataFrame(rows),
+        "single_task_controls",
+        "Controls in per cent: without the right vector nothing should be left but chance.",
+    )
 
 
 def curves(record: SingleTaskRecord) -> Shown:
@@ -274,8 +337,14 @@ def curves(record: SingleTaskRecord) -> Shown:
             left.plot(n, mean, "o-", color=colour, label=f"{title}, adaptor")
             for p in result.curve:
                 left.plot([p["n_train"]] * len(p["adaptor"]), p["adaptor"], ".", color=colour, ms=4)
-            left.plot(n, [p["logistic regression"] for p in result.curve], "s--", color=colour,
-                      mfc="none", label=f"{title}, logistic regression")
+            left.plot(
+                n,
+                [p["logistic regression"] for p in result.curve],
+                "s--",
+                color=colour,
+                mfc="none",
+                label=f"{title}, logistic regression",
+            )
         left.set(xlabel="training items", ylabel="exact match, test items", ylim=(0, 1.02))
         if sized:
             left.legend(fontsize=8)
@@ -283,15 +352,23 @@ def curves(record: SingleTaskRecord) -> Shown:
             by_epoch: dict[int, list[float]] = {}
             for h in result.history:
                 by_epoch.setdefault(h["epoch"], []).append(h["val_accuracy"])
-            right.plot(list(by_epoch), [float(np.mean(v)) for v in by_epoch.values()], ".-",
-                       color=colour, label=tasks.get(result.task).title)
+            right.plot(
+                list(by_epoch),
+                [float(np.mean(v)) for v in by_epoch.values()],
+                ".-",
+                color=colour,
+                label=tasks.get(result.task).title,
+            )
         right.set(xlabel="epoch", ylabel="exact match, validation items", ylim=(0, 1.02))
         right.legend(fontsize=7, ncols=2)
         for axes in (left, right):
             axes.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1))
-    return picture(figure, "Left: exact match on test items against the number of training items, "
-                   "adaptor and logistic regression. Right: exact match on validation items "
-                   "against epochs, by task.")
+    return picture(
+        figure,
+        "Left: exact match on test items against the number of training items, "
+        "adaptor and logistic regression. Right: exact match on validation items "
+        "against epochs, by task.",
+    )
 
 
 def worst(record: SingleTaskRecord, count: int = 2) -> list[TaskResult]:
@@ -304,8 +381,9 @@ def confusions(results: Sequence[TaskResult]) -> Shown:
     """A confusion matrix for each result: rows are true answers and sum to 1."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(5.2 * len(results), 4.8), layout="constrained")
-        for axes, result in zip(np.atleast_1d(figure.subplots(1, len(results))), results,
-                                strict=True):
+        for axes, result in zip(
+            np.atleast_1d(figure.subplots(1, len(results))), results, strict=True
+        ):
             frame = pd.DataFrame(result.confusion).T.fillna(0.0)
             columns = [c for c in result.classes if c in result.confusion]
             others = [c for c in result.classes if c not in columns]
@@ -313,12 +391,27 @@ def confusions(results: Sequence[TaskResult]) -> Shown:
             frame = frame.reindex(columns=[*columns, *others, "(other)"], fill_value=0.0)
             if not frame["(other)"].any():
                 frame = frame.drop(columns="(other)")
-            sns.heatmap(100 * frame, ax=axes, cmap="cividis", vmin=0, vmax=100, annot=True,
-                        fmt=".0f", annot_kws={"size": 7}, cbar=False, square=True)
-            axes.set(xlabel="answer given", ylabel="true answer", title=tasks.get(result.task).title)
+            sns.heatmap(
+                100 * frame,
+                ax=axes,
+                cmap="cividis",
+                vmin=0,
+                vmax=100,
+                annot=True,
+                fmt=".0f",
+                annot_kws={"size": 7},
+                cbar=False,
+                square=True,
+            )
+            axes.set(
+                xlabel="answer given", ylabel="true answer", title=tasks.get(result.task).title
+            )
     names = " and ".join(tasks.get(r.task).title for r in results)
-    return picture(figure, f"Confusion matrices in per cent for {names}: rows are true answers, "
-                   "columns the answers given.")
+    return picture(
+        figure,
+        f"Confusion matrices in per cent for {names}: rows are true answers, "
+        "columns the answers given.",
+    )
 
 
 def subsets_table(record: SingleTaskRecord) -> Shown:
@@ -335,16 +428,23 @@ def subsets_table(record: SingleTaskRecord) -> Shown:
             if where == "main" and not extra and not result.subsets:
                 continue
             by_name = {m.method: m for m in methods}
-            rows.append({
-                "task": title, "items": where, "count": items,
-                "adaptor": percent(by_name["adaptor"].accuracy),
-                "macro": percent(by_name["adaptor"].macro_accuracy),
-                "logistic regression": percent(by_name["logistic regression"].accuracy),
-                "also": "; ".join(f"{k} {100 * v:.1f}" for k, v in extra.items()) or "–",
-            })
-    return table(pd.DataFrame(rows), "single_task_subsets",
-                 "Items reported apart, exact match in per cent with 95% intervals; other measures "
-                 "in per cent.")
+            rows.append(
+                {
+                    "task": title,
+                    "items": where,
+                    "count": items,
+                    "adaptor": percent(by_name["adaptor"].accuracy),
+                    "macro": percent(by_name["adaptor"].macro_accuracy),
+                    "logistic regression": percent(by_name["logistic regression"].accuracy),
+                    "also": "; ".join(f"{k} {100 * v:.1f}" for k, v in extra.items()) or "–",
+                }
+            )
+    return table(
+        pd.DataFrame(rows),
+        "single_task_subsets",
+        "Items reported apart, exact match in per cent with 95% intervals; other measures "
+        "in per cent.",
+    )
 
 
 def others_table(record: SingleTaskRecord) -> Shown:
@@ -352,15 +452,22 @@ def others_table(record: SingleTaskRecord) -> Shown:
     known = {"adaptor", *BASELINES}
     rows = [
         {
-            "task": tasks.get(r.task).title, "method": m.method,
-            "exact match": percent(m.accuracy), "macro": percent(m.macro_accuracy),
+            "task": tasks.get(r.task).title,
+            "method": m.method,
+            "exact match": percent(m.accuracy),
+            "macro": percent(m.macro_accuracy),
             "adaptor − this": percent(m.difference),
         }
-        for r in record.results if r.protocol == "leak-free"
-        for m in r.methods if m.method not in known
+        for r in record.results
+        if r.protocol == "leak-free"
+        for m in r.methods
+        if m.method not in known
     ]
-    return table(pd.DataFrame(rows), "single_task_others",
-                 "Methods that see something else than the vector, in per cent.")
+    return table(
+        pd.DataFrame(rows),
+        "single_task_others",
+        "Methods that see something else than the vector, in per cent.",
+    )
 
 
 def splits_table(record: SingleTaskRecord) -> Shown:
@@ -370,35 +477,51 @@ def splits_table(record: SingleTaskRecord) -> Shown:
         if not (record.has(task) and record.has(task, "random")):
             continue
         fixed, drawn = record.of(task), record.of(task, "random")
-        rows.append({
-            "task": tasks.get(task).title,
-            "leak-free means": "none exists: a random split, fixed" if fixed.split == "none" else
-            {"official": "the official test set", "holdout": f"unseen {tasks.get(task).grouped_by}",
-             "folds": f"folds over {tasks.get(task).grouped_by}s"}[fixed.split],
-            "leak-free": percent(fixed.method("adaptor").accuracy),
-            "random fifth": percent(drawn.method("adaptor").accuracy),
-            "± seeds": _spread(drawn.method("adaptor").accuracy),
-            "logistic regression, leak-free":
-                percent(fixed.method("logistic regression").accuracy, False),
-            "logistic regression, random fifth":
-                percent(drawn.method("logistic regression").accuracy, False),
-        })
-    return table(pd.DataFrame(rows), "single_task_splits",
-                 "How much of the score is leakage: the same items under both splits, per cent.")
+        rows.append(
+            {
+                "task": tasks.get(task).title,
+                "leak-free means": "none exists: a random split, fixed"
+                if fixed.split == "none"
+                else {
+                    "official": "the official test set",
+                    "holdout": f"unseen {tasks.get(task).grouped_by}",
+                    "folds": f"folds over {tasks.get(task).grouped_by}s",
+                }[fixed.split],
+                "leak-free": percent(fixed.method("adaptor").accuracy),
+                "random fifth": percent(drawn.method("adaptor").accuracy),
+                "± seeds": _spread(drawn.method("adaptor").accuracy),
+                "logistic regression, leak-free": percent(
+                    fixed.method("logistic regression").accuracy, False
+                ),
+                "logistic regression, random fifth": percent(
+                    drawn.method("logistic regression").accuracy, False
+                ),
+            }
+        )
+    return table(
+        pd.DataFrame(rows),
+        "single_task_splits",
+        "How much of the score is leakage: the same items under both splits, per cent.",
+    )
 
 
 def gallery(record: SingleTaskRecord, task: str, count: int = 6) -> Shown:
     """Committed samples of one task to look at or listen to, with the answers given."""
     files = released.samples()
-    cells, lines = [], []
+    cells: list[str] = []
+    lines: list[str] = []
     if record.has(task):
         for example in record.of(task).examples:
             path = files.get(example.item_id)
             if path is None or len(cells) == count:
                 continue
             data = base64.b64encode(path.read_bytes()).decode()
-            kind = {"png": "image/png", "jpg": "image/jpeg", "mp3": "audio/mpeg",
-                    "ogg": "audio/ogg"}[path.suffix[1:]]
+            kind = {
+                "png": "image/png",
+                "jpg": "image/jpeg",
+                "mp3": "audio/mpeg",
+                "ogg": "audio/ogg",
+            }[path.suffix[1:]]
             medium = (
                 f'<img alt="sample of {html.escape(example.answer)}" width="112" '
                 f'src="data:{kind};base64,{data}">'
@@ -416,8 +539,10 @@ def gallery(record: SingleTaskRecord, task: str, count: int = 6) -> Shown:
             )
             lines.append(f"{answer}: {given} {right}")
     if not cells:
-        return Shown("<p>No committed sample of this task is among the test items of this "
-                     "profile.</p>", "no sample")
+        return Shown(
+            "<p>No committed sample of this task is among the test items of this profile.</p>",
+            "no sample",
+        )
     return Shown(f"<div>{''.join(cells)}</div>", "\n".join(lines))
 
 
@@ -432,17 +557,23 @@ def examples_table(record: SingleTaskRecord, task: str, count: int = 8) -> Shown
     """Test items of one task with answers, confidence and nearest training items, as a table."""
     rows = [
         {
-            "item": e.item_id, "truth": e.answer, "answer": e.given,
+            "item": e.item_id,
+            "truth": e.answer,
+            "answer": e.given,
             "right": "yes" if records_match(e) else "no",
             "confidence": f"{np.exp(e.logprob):.2f}",
             "nearest training items": ", ".join(
-                f"{n['answer']} ({n['cosine']:.2f})" for n in e.neighbours),
+                f"{n['answer']} ({n['cosine']:.2f})" for n in e.neighbours
+            ),
         }
         for e in record.of(task).examples[:count]
     ]
-    return table(pd.DataFrame(rows), f"examples_{task}",
-                 f"{tasks.get(task).title}: some test items. Confidence is exp of the mean "
-                 "log-probability of the answer's tokens.")
+    return table(
+        pd.DataFrame(rows),
+        f"examples_{task}",
+        f"{tasks.get(task).title}: some test items. Confidence is exp of the mean "
+        "log-probability of the answer's tokens.",
+    )
 
 
 def gap_statement(record: SingleTaskRecord) -> Shown:
@@ -455,14 +586,17 @@ def gap_statement(record: SingleTaskRecord) -> Shown:
         if regression is None or regression.difference is None:
             continue
         gap = regression.difference
-        rows.append({
-            "task": tasks.get(result.task).title,
-            "adaptor − logistic regression": percent(gap),
-            "gap at most 3 points": "yes" if gap.value >= -0.03 else "no",
-            "a gap of more than 6 points excluded": "yes" if gap.low >= -0.06 else "no",
-        })
+        rows.append(
+            {
+                "task": tasks.get(result.task).title,
+                "adaptor − logistic regression": percent(gap),
+                "gap at most 3 points": "yes" if gap.value >= -0.03 else "no",
+                "a gap of more than 6 points excluded": "yes" if gap.low >= -0.06 else "no",
+            }
+        )
     return table(
-        pd.DataFrame(rows), "single_task_gap",
+        pd.DataFrame(rows),
+        "single_task_gap",
         "Does the detour through a language model cost accuracy? Adaptor minus logistic "
         "regression on the same vectors, paired, in points with 95% interval.",
     )
@@ -472,13 +606,20 @@ def provenance_table(record: SingleTaskRecord) -> Shown:
     """What made the record."""
     about = record.provenance
     rows = [
-        ("profile", about.profile), ("encoder", about.encoder), ("language model", about.llm),
-        ("vectors from", about.source), ("machine", about.machine), ("finished", about.finished),
+        ("profile", about.profile),
+        ("encoder", about.encoder),
+        ("language model", about.llm),
+        ("vectors from", about.source),
+        ("machine", about.machine),
+        ("finished", about.finished),
         ("minutes, with what was reused", f"{about.seconds / 60:.1f}"),
         ("seeds", ", ".join(map(str, about.settings["seeds"]))),
         ("adaptor", ", ".join(f"{k} {v}" for k, v in about.settings["training"].items())),
         ("packages", ", ".join(f"{k} {v}" for k, v in about.packages.items())),
         ("manifests", ", ".join(f"{k} {v[:8]}" for k, v in about.manifests.items())),
     ]
-    return table(pd.DataFrame(rows, columns=["what", "value"]), "single_task_provenance",
-                 "What made these numbers.")
+    return table(
+        pd.DataFrame(rows, columns=["what", "value"]),
+        "single_task_provenance",
+        "What made these numbers.",
+    )

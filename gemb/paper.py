@@ -42,19 +42,26 @@ def execute(
     for name in parameters or {}:
         if name not in declared:
             raise PaperError(
-                f"{notebook.name} has no parameter {name!r}; it has: {', '.join(declared) or 'none'}"
+                f"{notebook.name} has no parameter {name!r}; "
+                f"it has: {', '.join(declared) or 'none'}"
             )
     output.parent.mkdir(parents=True, exist_ok=True)
     before = os.environ.get("GEMB_PROFILE")
     os.environ["GEMB_PROFILE"] = profile
     try:
         papermill.execute_notebook(
-            str(notebook), str(output), parameters=dict(parameters or {}), cwd=str(ROOT),
-            progress_bar=sys.stderr.isatty(), stderr_file=sys.stderr, kernel_name="python3",
+            str(notebook),
+            str(output),
+            parameters=dict(parameters or {}),
+            cwd=str(ROOT),
+            progress_bar=sys.stderr.isatty(),
+            stderr_file=sys.stderr,
+            kernel_name="python3",
         )
     except papermill.PapermillExecutionError as error:
-        raise PaperError(f"{notebook.name} failed (see {output}): {error.ename}: {error.evalue}") \
-            from error
+        raise PaperError(
+            f"{notebook.name} failed (see {output}): {error.ename}: {error.evalue}"
+        ) from error
     finally:
         if before is None:
             del os.environ["GEMB_PROFILE"]
@@ -102,9 +109,20 @@ def build_book(executed: Sequence[Path] = ()) -> Path:
     shutil.copy(ROOT / "data_manifests" / "LICENSES.md", source / "data_manifests")
     for path in executed:
         shutil.copy(path, source / "notebooks" / path.name)
-    command = [sys.executable, "-m", "jupyter_book", "build", str(source), "--path-output",
-               str(site), "-W", "-n", "--keep-going", "--quiet"]
-    if subprocess.run(command, cwd=source, stdin=subprocess.DEVNULL).returncode:
+    command = [
+        sys.executable,
+        "-m",
+        "jupyter_book",
+        "build",
+        str(source),
+        "--path-output",
+        str(site),
+        "-W",
+        "-n",
+        "--keep-going",
+        "--quiet",
+    ]
+    if subprocess.run(command, cwd=source, stdin=subprocess.DEVNULL, check=False).returncode:
         raise PaperError("the book has warnings or errors: see above")
     pages = site / "_build" / "html"
     missing = [p for p in _pages(source) if not (pages / p).exists()]

@@ -189,10 +189,14 @@ def machine() -> str:
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        names = [r.split(":", 1)[1].strip() for r in cpuinfo.read_text().splitlines()
-                 if r.startswith("model name")]
+        names = [
+            r.split(":", 1)[1].strip()
+            for r in cpuinfo.read_text().splitlines()
+            if r.startswith("model name")
+        ]
         processor = names[0] if names else processor
-    return f"{processor}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+    python = platform.python_version()
+    return f"{processor}, {os.cpu_count()} cores, {platform.system()}, Python {python}"
 
 
 def provenance(

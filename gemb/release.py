@@ -53,8 +53,7 @@ def write(folder: Path = released.FOLDER) -> None:
     prepared, slug = _prepared()
     vectors = {k: v for p in prepared for k, v in p.embedded.vectors.items()}
     by_task = {
-        p.task.name: _with_measures(
-            p.task.name, [i for i in p.items if i.media.key in vectors])
+        p.task.name: _with_measures(p.task.name, [i for i in p.items if i.media.key in vectors])
         for p in prepared
     }
     hashes = single_task.manifest_hashes(p.task.dataset for p in prepared)
@@ -85,18 +84,23 @@ def write_samples(prepared: list[single_task.Prepared], folder: Path = released.
 def _mp3(item: Item) -> bytes:
     samples = decode_audio(item.media.bytes(), suffix=item.media.suffix, name=item.id)
     buffer = io.BytesIO()
-    soundfile.write(buffer, samples, 16000, format="MP3", bitrate_mode="VARIABLE",
-                    compression_level=0.8)
+    soundfile.write(
+        buffer, samples, 16000, format="MP3", bitrate_mode="VARIABLE", compression_level=0.8
+    )
     return buffer.getvalue()
 
 
 def write_adaptors(folder: Path = released.FOLDER) -> None:
-    """Write the local profile's adaptors of three tasks in float16; they must be trained already."""
+    """Write the local profile's adaptors of three tasks in float16, once they are trained."""
     planned = single_task.plan(profiles.get(PROFILE))
     for task in ADAPTORS:
         run = next(
-            r for r in planned.todo if r.task == task and r.variant == "adaptor"
-            and r.number == 0 and r.seed == planned.profile.seeds[0]
+            r
+            for r in planned.todo
+            if r.task == task
+            and r.variant == "adaptor"
+            and r.number == 0
+            and r.seed == planned.profile.seeds[0]
             and len(r.fold.train) == max(len(o.fold.train) for o in planned.todo if o.task == task)
         )
         outcome = runs.load(run)
@@ -127,10 +131,11 @@ def rebuild(folder: Path = released.FOLDER) -> Iterator[str]:
                 a, b = new[0], known[item.media.key][0]
                 cosines.append(float(a @ b / np.linalg.norm(a) / np.linalg.norm(b)))
         low = min(cosines, default=float("nan"))
-        yield (f"{ready.task.name}: {len(cosines)} of {len(items)} released vectors made again, "
-               f"lowest cosine {low:.6f}")
+        yield (
+            f"{ready.task.name}: {len(cosines)} of {len(items)} released vectors made again, "
+            f"lowest cosine {low:.6f}"
+        )
         if cosines and low < MIN_COSINE:
             bad.append(ready.task.name)
     if bad:
         raise RuntimeError(f"the released vectors of {', '.join(bad)} do not agree")
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import lancedb
 import numpy as np
@@ -27,9 +28,9 @@ class Store:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._db = lancedb.connect(folder)
-        self._tables: dict[str, lancedb.table.Table] = {}
+        self._tables: dict[str, Any] = {}
 
-    def _table(self, identity: EncoderIdentity) -> lancedb.table.Table:
+    def _table(self, identity: EncoderIdentity) -> Any:
         if identity.slug not in self._tables:
             schema = pa.schema(
                 [
@@ -62,7 +63,11 @@ class Store:
             for part, vector in enumerate(parts.astype(np.float32)):
                 row = f"{key}#{part}"
                 rows[row] = {
-                    "row": row, "key": key, "part": part, "parts": len(parts), "vector": vector,
+                    "row": row,
+                    "key": key,
+                    "part": part,
+                    "parts": len(parts),
+                    "vector": vector,
                 }
         if not rows:
             return
@@ -75,7 +80,9 @@ class Store:
         table, found = self._table(identity), {}
         wanted = list(dict.fromkeys(keys))
         for start in range(0, len(wanted), 500):
-            listed = ", ".join("'" + k.replace("'", "''") + "'" for k in wanted[start : start + 500])
+            listed = ", ".join(
+                "'" + k.replace("'", "''") + "'" for k in wanted[start : start + 500]
+            )
             rows = table.search().where(f"key IN ({listed})").limit(None).to_arrow()
             vectors = np.stack(rows["vector"].to_numpy()) if len(rows) else np.empty((0, 0))
             where: dict[str, dict[int, int]] = {}

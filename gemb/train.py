@@ -96,8 +96,12 @@ def fit(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     adaptor = Adaptor(
-        train.vectors.shape[1], llm.hidden_size, num_virtual_tokens, settings.hidden,
-        encoder=encoder, llm=llm.identity().slug,
+        train.vectors.shape[1],
+        llm.hidden_size,
+        num_virtual_tokens,
+        settings.hidden,
+        encoder=encoder,
+        llm=llm.identity().slug,
     )
     if settings.standardise:
         adaptor.standardise_by(train.vectors)
@@ -127,7 +131,9 @@ def fit(
             losses.append(float(loss.detach()))
             out.steps += 1
         answers = predict(adaptor, llm, val, settings.batch_size)
-        accuracy = float(np.mean([exact_match(a.text, t) for a, t in zip(answers, val.answers)]))
+        accuracy = float(
+            np.mean([exact_match(a.text, t) for a, t in zip(answers, val.answers, strict=True)])
+        )
         logprob = float(np.mean([a.logprob for a in answers]))
         row = Epoch(epoch, float(np.mean(losses)), accuracy, logprob)
         out.history.append(row)

@@ -46,8 +46,9 @@ def test_saved_and_loaded_it_is_the_same(tmp_path, dtype):
     expected = adaptor(x)
     adaptor.to(dtype).save_pretrained(tmp_path)
     again = Adaptor.from_pretrained(tmp_path)
-    torch.testing.assert_close(again(x), expected, atol=0.02 if dtype == torch.float16 else 0,
-                               rtol=0)
+    torch.testing.assert_close(
+        again(x), expected, atol=0.02 if dtype == torch.float16 else 0, rtol=0
+    )
     assert {p.name for p in tmp_path.iterdir()} == {"config.json", "model.safetensors", "README.md"}
     assert json.loads((tmp_path / "config.json").read_text())["num_virtual_tokens"] == 2
 

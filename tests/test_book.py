@@ -28,8 +28,13 @@ class Images(HTMLParser):
 @pytest.mark.timeout(300)
 def test_every_page_is_there_and_every_image_has_alternative_text(pages):
     found = list(pages.rglob("book/*.html")) + list(pages.rglob("notebooks/*.html"))
-    assert {p.stem for p in found} >= {"index", "method", "reproduce", "references",
-                                       "01_single_task"}
+    assert {p.stem for p in found} >= {
+        "index",
+        "method",
+        "reproduce",
+        "references",
+        "01_single_task",
+    }
     for page in found:
         parser = Images()
         parser.feed(page.read_text(encoding="utf-8"))
@@ -53,4 +58,5 @@ def test_the_method_page_states_what_the_formula_gives():
 def test_markdown_of_the_readme_and_the_first_page_is_the_records():
     record = paper.PUBLISHED_SUMMARY
     assert record.read_text(encoding="utf-8").strip() in (paper.ROOT / "README.md").read_text(
-        encoding="utf-8")
+        encoding="utf-8"
+    )

@@ -33,11 +33,15 @@ def test_doctor_prints_no_key(monkeypatch):
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["paper", "--profile", "nonsense"], "no profile 'nonsense'"),
-     (["fetch", "nonsense"], "no manifest 'nonsense'"),
-     (["run", "99_nothing"], "no notebook 99_nothing"),
-     (["run", "01_single_task", "--profile", "smoke", "-p", "nonsense=1"],
-      "has no parameter 'nonsense'; it has: profile")],
+    [
+        (["paper", "--profile", "nonsense"], "no profile 'nonsense'"),
+        (["fetch", "nonsense"], "no manifest 'nonsense'"),
+        (["run", "99_nothing"], "no notebook 99_nothing"),
+        (
+            ["run", "01_single_task", "--profile", "smoke", "-p", "nonsense=1"],
+            "has no parameter 'nonsense'; it has: profile",
+        ),
+    ],
 )
 def test_a_wrong_name_is_one_clear_line(monkeypatch, capsys, arguments, said):
     monkeypatch.setattr("sys.argv", ["gemb", *arguments])

@@ -8,15 +8,21 @@ from gemb import metrics
 
 @pytest.mark.parametrize(
     ("answer", "truth"),
-    [("Dog", "dog"), (" dog.\n", "dog"), ("turn  on the LIGHTS!", "turn on the lights"),
-     ("ﬁve", "five"), ('"t-shirt"', "t-shirt")],
+    [
+        ("Dog", "dog"),
+        (" dog.\n", "dog"),
+        ("turn  on the LIGHTS!", "turn on the lights"),
+        ("ﬁve", "five"),
+        ('"t-shirt"', "t-shirt"),
+    ],
 )
 def test_forms_of_one_answer_match(answer, truth):
     assert metrics.exact_match(answer, truth)
 
 
-@pytest.mark.parametrize(("answer", "truth"), [("dogs", "dog"), ("a dog", "dog"), ("", "dog"),
-                                               ("tshirt", "t-shirt")])
+@pytest.mark.parametrize(
+    ("answer", "truth"), [("dogs", "dog"), ("a dog", "dog"), ("", "dog"), ("tshirt", "t-shirt")]
+)
 def test_another_answer_does_not_match(answer, truth):
     assert not metrics.exact_match(answer, truth)
 
@@ -32,8 +38,11 @@ def test_error_rates_count_edits():
     assert metrics.wer(["turn off light"], ["turn on light"]) == pytest.approx(1 / 3)
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 4), st.booleans()), min_size=1,
-                max_size=60))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.integers(0, 4), st.booleans()), min_size=1, max_size=60
+    )
+)
 def test_interval_holds_the_estimate_and_macro_is_mean_of_class_means(rows):
     classes, groups, hits = zip(*rows, strict=True)
     boot = metrics.Bootstrap(classes, [f"g{g}" for g in groups], draws=50)

@@ -1,4 +1,4 @@
-"""The notebooks: paired with their .py, clean, and run from top to bottom by papermill and nbval."""
+"""The notebooks: paired with their .py, clean, run from top to bottom by papermill and nbval."""
 
 import os
 import subprocess
@@ -22,7 +22,8 @@ def test_the_pair_holds_the_same_cells(name):
     ours = nbformat.read(paper.NOTEBOOKS / f"{name}.ipynb", as_version=4)
     pair = jupytext.read(paper.NOTEBOOKS / f"{name}.py")
     assert [(c.cell_type, c.source, c.metadata.get("tags", [])) for c in ours.cells] == [
-        (c.cell_type, c.source, c.metadata.get("tags", [])) for c in pair.cells]
+        (c.cell_type, c.source, c.metadata.get("tags", [])) for c in pair.cells
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -46,10 +47,26 @@ def test_smoke_runs_and_nbval_agrees(name, tmp_path):
     source = paper.NOTEBOOKS / f"{name}.ipynb"
     done = paper.execute(source, tmp_path / f"{name}.ipynb", "smoke")
     cells = nbformat.read(done, as_version=4).cells
-    assert not any(o.output_type == "error" for c in cells if c.cell_type == "code"
-                   for o in c.outputs)
+    assert not any(
+        o.output_type == "error" for c in cells if c.cell_type == "code" for o in c.outputs
+    )
     checked = subprocess.run(
-        [sys.executable, "-m", "pytest", "--nbval-lax", "-q", "-p", "no:cacheprovider",
-         "-o", "addopts=", str(source)],
-        env=environment, cwd=paper.ROOT, capture_output=True, text=True)
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "--nbval-lax",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-o",
+            "addopts=",
+            str(source),
+        ],
+        env=environment,
+        cwd=paper.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert checked.returncode == 0, checked.stdout[-4000:]

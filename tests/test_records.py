@@ -5,7 +5,9 @@ from gemb.records import SingleTaskRecord
 
 
 def a_record(**changes):
-    about = records.provenance(profiles.get("smoke"), "enc", "lm", {"m": "h"}, "released", 1.23456789)
+    about = records.provenance(
+        profiles.get("smoke"), "enc", "lm", {"m": "h"}, "released", 1.23456789
+    )
     return SingleTaskRecord(provenance=about, results=[]).model_copy(update=changes)
 
 
@@ -21,7 +23,7 @@ def test_a_record_comes_back_as_it_was_with_rounded_numbers(tmp_path):
 def test_a_broken_record_is_named(tmp_path):
     path = tmp_path / "r.json"
     path.write_text('{"experiment": "x", "surprise": 1}')
-    with pytest.raises(ValueError, match="r.json is no SingleTaskRecord"):
+    with pytest.raises(ValueError, match=r"r\.json is no SingleTaskRecord"):
         records.read(SingleTaskRecord, path)
 
 

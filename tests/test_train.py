@@ -25,8 +25,12 @@ def examples(llm, vectors, answers):
 
 
 def accuracy(adaptor, llm, data):
-    return np.mean([exact_match(a.text, t)
-                    for a, t in zip(predict(adaptor, llm, data), data.answers, strict=True)])
+    return np.mean(
+        [
+            exact_match(a.text, t)
+            for a, t in zip(predict(adaptor, llm, data), data.answers, strict=True)
+        ]
+    )
 
 
 def test_ten_items_are_overfitted_and_the_llm_stays_as_it_was(llm):
@@ -46,7 +50,8 @@ def test_one_seed_gives_one_result(llm):
     data = examples(llm, rng.normal(size=(8, 16)), (WORDS * 2)[:8])
     settings = Training(hidden=8, epochs=1, batch_size=4)
     first, second, third = (
-        fit(llm, data, data, settings, encoder="fake", seed=s).adaptor for s in (3, 3, 4))
+        fit(llm, data, data, settings, encoder="fake", seed=s).adaptor for s in (3, 3, 4)
+    )
     for a, b in zip(first.parameters(), second.parameters(), strict=True):
         torch.testing.assert_close(a, b)
     assert not torch.equal(next(first.parameters()), next(third.parameters()))

@@ -68,7 +68,9 @@ def header(modality: str, folder: Path = FOLDER) -> dict[str, Any]:
     return found
 
 
-def vectors(encoder: str, folder: Path = FOLDER) -> Callable[[Sequence[str]], dict[str, np.ndarray]]:
+def vectors(
+    encoder: str, folder: Path = FOLDER
+) -> Callable[[Sequence[str]], dict[str, np.ndarray]]:
     """A look-up from item keys to released vectors ``[1, D]`` of one encoder (its slug)."""
 
     @cache
@@ -108,8 +110,14 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     rows = [
         {
-            "task": task, "id": i.id, "key": i.media.key, "answer": i.answer, "group": i.group,
-            "split": i.split, "subset": i.subset, "meta": json.dumps(dict(i.meta), sort_keys=True),
+            "task": task,
+            "id": i.id,
+            "key": i.media.key,
+            "answer": i.answer,
+            "group": i.group,
+            "split": i.split,
+            "subset": i.subset,
+            "meta": json.dumps(dict(i.meta), sort_keys=True),
         }
         for task, listed in by_task.items()
         for i in listed
@@ -121,8 +129,12 @@ def write(
     )
     for modality in MODALITIES:
         keys = sorted(
-            {i.media.key for t, listed in by_task.items() for i in listed
-             if TASKS[t].modality == modality}
+            {
+                i.media.key
+                for t, listed in by_task.items()
+                for i in listed
+                if TASKS[t].modality == modality
+            }
         )
         if not keys:
             continue
@@ -130,7 +142,10 @@ def write(
         used = np.flatnonzero(np.abs(whole).max(0))
         start, stop = int(used[0]), int(used[-1]) + 1
         about = {
-            "encoder": encoder, "dim": whole.shape[1], "start": start, "manifests": dict(manifests),
+            "encoder": encoder,
+            "dim": whole.shape[1],
+            "start": start,
+            "manifests": dict(manifests),
         }
         block = pa.FixedSizeListArray.from_arrays(
             pa.array(whole[:, start:stop].astype(np.float16).ravel()), stop - start

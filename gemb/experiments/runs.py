@@ -102,21 +102,29 @@ def vectors_of(run: Run, items: Sequence[Item], vectors: dict[str, np.ndarray]) 
     """The vectors ``[N, D]`` that the run's variant sees for ``items``."""
     found = np.concatenate([vectors[i.media.key] for i in items])
     if run.variant == "constant vector":
-        return np.repeat(np.concatenate([vectors[i.media.key] for i in run.fold.train])
-                         .mean(0, keepdims=True), len(items), axis=0)
+        return np.repeat(
+            np.concatenate([vectors[i.media.key] for i in run.fold.train]).mean(0, keepdims=True),
+            len(items),
+            axis=0,
+        )
     if run.variant == "random vectors":
         # one Gaussian vector an item, of the real vectors' mean norm, fixed by the item's key
         norm = float(np.linalg.norm(found, axis=1).mean())
-        drawn = np.stack([
-            np.random.default_rng([run.seed, int(i.media.key[:8], 16)])
-            .standard_normal(found.shape[1]) for i in items
-        ]).astype(np.float32)
+        drawn = np.stack(
+            [
+                np.random.default_rng([run.seed, int(i.media.key[:8], 16)]).standard_normal(
+                    found.shape[1]
+                )
+                for i in items
+            ]
+        ).astype(np.float32)
         return drawn * (norm / np.sqrt(found.shape[1]))
     return found
 
 
-def examples(run: Run, items: Sequence[Item], vectors: dict[str, np.ndarray],
-             llm: FrozenLLM) -> Examples:
+def examples(
+    run: Run, items: Sequence[Item], vectors: dict[str, np.ndarray], llm: FrozenLLM
+) -> Examples:
     """The examples of ``items`` as the run's variant sees them."""
     prompt = llm.prompt(run.prompt)
     return Examples(
@@ -152,8 +160,13 @@ def execute(run: Run, vectors: dict[str, np.ndarray], llm: FrozenLLM) -> Outcome
     if run.variant == "linear adaptor":
         settings = settings.model_copy(update={"hidden": 0})
     fitted = fit(
-        llm, train_set, val_set, settings,
-        encoder=run.encoder, num_virtual_tokens=run.num_virtual_tokens, seed=run.seed,
+        llm,
+        train_set,
+        val_set,
+        settings,
+        encoder=run.encoder,
+        num_virtual_tokens=run.num_virtual_tokens,
+        seed=run.seed,
     )
     started = time.perf_counter()
     asked = [*fold.test, *fold.extra]
@@ -164,16 +177,22 @@ def execute(run: Run, vectors: dict[str, np.ndarray], llm: FrozenLLM) -> Outcome
     if run.variant == "adaptor" and run.protocol == "leak-free":
         other = mismatch(fold.test, run.seed)
         swapped = Examples(
-            test_set.vectors[: len(fold.test)][other], test_set.prompts[: len(fold.test)],
+            test_set.vectors[: len(fold.test)][other],
+            test_set.prompts[: len(fold.test)],
             test_set.answers[: len(fold.test)],
         )
         mismatched = [a.text for a in predict(fitted.adaptor, llm, swapped)]
     folder = runs_dir() / run.key
     outcome = Outcome(
-        history=[asdict(e) for e in fitted.history], best_epoch=fitted.best_epoch,
-        train_seconds=fitted.seconds, answer_seconds=answer_seconds, steps=fitted.steps,
-        texts=[a.text for a in answers], logprobs=[a.logprob for a in answers],
-        mismatched=mismatched, folder=folder.name,
+        history=[asdict(e) for e in fitted.history],
+        best_epoch=fitted.best_epoch,
+        train_seconds=fitted.seconds,
+        answer_seconds=answer_seconds,
+        steps=fitted.steps,
+        texts=[a.text for a in answers],
+        logprobs=[a.logprob for a in answers],
+        mismatched=mismatched,
+        folder=folder.name,
     )
     folder.mkdir(parents=True, exist_ok=True)
     if run.variant == "adaptor":

@@ -41,8 +41,9 @@ class Prepared:
     @property
     def items(self) -> list[Item]:
         """Every item of every fold, once."""
-        parts = (p for fs in self.folds.values() for f in fs
-                 for p in (f.train, f.val, f.test, f.extra))
+        parts = (
+            p for fs in self.folds.values() for f in fs for p in (f.train, f.val, f.test, f.extra)
+        )
         return list({i.id: i for part in parts for i in part}.values())
 
 
@@ -101,24 +102,27 @@ def prepare(
         task, sizes = tasks.get(name), profile.sizes_of(name)
         loaded = load(task, profile.source)
         if loaded.source == "released" and profile.source == "raw":
-            log.warning("%s: raw data not available, running on released vectors (%s)",
-                        name, loaded.why)
+            log.warning(
+                "%s: raw data not available, running on released vectors (%s)", name, loaded.why
+            )
         folds: dict[Protocol, list[Fold]] = {}
         for protocol in profile.protocols:
             folds[protocol] = (
-                leak_free_folds(task, loaded.items, sizes) if protocol == "leak-free"
+                leak_free_folds(task, loaded.items, sizes)
+                if protocol == "leak-free"
                 else [random_fold(loaded.items, sizes, seed) for seed in profile.seeds]
             )
         ready = Prepared(task, loaded, folds)
         ready.embedded = embed(
-            ready.items, encoder, store, label=f"embedding {name}",
+            ready.items,
+            encoder,
+            store,
+            label=f"embedding {name}",
             released=released.vectors(slug) if use_released else None,
         )
         for failure in ready.embedded.failures:
             log.warning("%s: %s left out: %s", name, failure.item_id, failure.reason)
-        ready.folds = {
-            p: [_known(f, ready.embedded) for f in fs] for p, fs in ready.folds.items()
-        }
+        ready.folds = {p: [_known(f, ready.embedded) for f in fs] for p, fs in ready.folds.items()}
         seconds += ready.embedded.seconds
         out.append(ready)
     return out, slug, seconds
@@ -126,8 +130,10 @@ def prepare(
 
 def _known(fold: Fold, embedded: Embedded) -> Fold:
     """The fold without items that could not be embedded."""
+
     def keep(items: Iterable[Item]) -> tuple[Item, ...]:
         return tuple(i for i in items if i.media.key in embedded.vectors)
+
     return Fold(keep(fold.train), keep(fold.val), keep(fold.test), keep(fold.extra))
 
 
@@ -149,8 +155,17 @@ def plan(profile: Profile) -> Plan:
                     ]
                     if protocol == "leak-free" and number == 0:
                         todo += [
-                            _run(profile, ready, protocol, number, seed, "adaptor",
-                                 _first(fold, n), slug, llm)
+                            _run(
+                                profile,
+                                ready,
+                                protocol,
+                                number,
+                                seed,
+                                "adaptor",
+                                _first(fold, n),
+                                slug,
+                                llm,
+                            )
                             for n in _curve_sizes(profile, ready.task.name, fold)
                         ]
     return Plan(profile, prepared, todo, slug, llm, seconds)
@@ -176,16 +191,31 @@ def _first(fold: Fold, n: int) -> Fold:
 
 
 def _run(
-    profile: Profile, ready: Prepared, protocol: str, number: int, seed: int, variant: str,
-    fold: Fold, slug: str, llm: FrozenLLM,
+    profile: Profile,
+    ready: Prepared,
+    protocol: str,
+    number: int,
+    seed: int,
+    variant: str,
+    fold: Fold,
+    slug: str,
+    llm: FrozenLLM,
 ) -> Run:
     task = ready.task
     if variant in CONTROLS:
         fold = Fold(fold.train, fold.val, fold.test)
     return Run(
-        task=task.name, prompt=task.prompt, protocol=protocol, number=number, seed=seed,
-        variant=variant, fold=fold, settings=profile.training_of(task.name),
-        num_virtual_tokens=profile.num_virtual_tokens, encoder=slug, llm=llm.identity().slug,
+        task=task.name,
+        prompt=task.prompt,
+        protocol=protocol,
+        number=number,
+        seed=seed,
+        variant=variant,
+        fold=fold,
+        settings=profile.training_of(task.name),
+        num_virtual_tokens=profile.num_virtual_tokens,
+        encoder=slug,
+        llm=llm.identity().slug,
     )
 
 
@@ -208,12 +238,17 @@ class Answers:
     @property
     def correct(self) -> np.ndarray:
         """1 where the answer is exactly right, ``[rows]``."""
-        return np.array([metrics.exact_match(t, i.answer)
-                         for t, i in zip(self.texts, self.items, strict=True)], dtype=float)
+        return np.array(
+            [metrics.exact_match(t, i.answer) for t, i in zip(self.texts, self.items, strict=True)],
+            dtype=float,
+        )
 
 
 def score(
-    answers: Answers, draws: int, labels: set[str] | None = None, best: Answers | None = None,
+    answers: Answers,
+    draws: int,
+    labels: set[str] | None = None,
+    best: Answers | None = None,
     name: str = "",
 ) -> records.MethodResult:
     """Accuracy and macro accuracy with intervals over groups, and the paired difference.
@@ -232,7 +267,9 @@ def score(
         [i.answer for i in answers.items], [i.group or i.id for i in answers.items], draws
     )
     correct = answers.correct
-    by_seed = [float(correct[np.array(answers.seeds) == s].mean()) for s in sorted(set(answers.seeds))]
+    by_seed = [
+        float(correct[np.array(answers.seeds) == s].mean()) for s in sorted(set(answers.seeds))
+    ]
     accuracy = boot.interval(correct)
     macro = boot.interval(correct, macro=True)
     outside = None
@@ -278,8 +315,12 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.SingleT
     names = [p.task.dataset for p in planned.prepared]
     record = records.SingleTaskRecord(
         provenance=records.provenance(
-            profile, planned.encoder, planned.llm.identity().slug, manifest_hashes(names),
-            " and ".join(sorted(sources)), time.perf_counter() - started,
+            profile,
+            planned.encoder,
+            planned.llm.identity().slug,
+            manifest_hashes(names),
+            " and ".join(sorted(sources)),
+            time.perf_counter() - started,
         ),
         results=results,
     )
@@ -298,8 +339,12 @@ def manifest_hashes(names: Iterable[str]) -> dict[str, str]:
 
 
 def _result(
-    planned: Plan, ready: Prepared, protocol: Protocol, outcomes: dict[str, Outcome],
-    vectors: dict[str, np.ndarray], store: Store,
+    planned: Plan,
+    ready: Prepared,
+    protocol: Protocol,
+    outcomes: dict[str, Outcome],
+    vectors: dict[str, np.ndarray],
+    store: Store,
 ) -> records.TaskResult:
     """All of one task under one protocol."""
     profile, task, folds = planned.profile, ready.task, ready.folds[protocol]
@@ -308,9 +353,7 @@ def _result(
     labels = {i.answer for f in folds for i in (*f.train, *f.test)}
     extra_names = sorted({i.subset for f in folds for i in f.extra})
     # answers by subset ("main" first) and method
-    table: dict[str, dict[str, Answers]] = {
-        s: defaultdict(Answers) for s in ("main", *extra_names)
-    }
+    table: dict[str, dict[str, Answers]] = {s: defaultdict(Answers) for s in ("main", *extra_names)}
     for run_ in full:
         if run_.variant in ("adaptor", "linear adaptor"):
             asked = [*run_.fold.test, *run_.fold.extra]
@@ -332,15 +375,23 @@ def _result(
                 _collect(table, method, some, seed, texts)
     draws = profile.bootstrap
     methods = [
-        score(a, draws, labels if m.endswith("adaptor") else None,
-              table["main"]["adaptor"] if m != "adaptor" else None, m)
+        score(
+            a,
+            draws,
+            labels if m.endswith("adaptor") else None,
+            table["main"]["adaptor"] if m != "adaptor" else None,
+            m,
+        )
         for m, a in table["main"].items()
     ]
     subsets = [
         records.SubsetResult(
-            subset=s, items=len({i.id for i in table[s]["adaptor"].items}),
-            methods=[score(a, draws, labels if m.endswith("adaptor") else None, None, m)
-                     for m, a in table[s].items()],
+            subset=s,
+            items=len({i.id for i in table[s]["adaptor"].items}),
+            methods=[
+                score(a, draws, labels if m.endswith("adaptor") else None, None, m)
+                for m, a in table[s].items()
+            ],
             extra=_extra(task.name, table[s]["adaptor"]),
         )
         for s in extra_names
@@ -350,7 +401,8 @@ def _result(
     train_seconds = [outcomes[r.key].train_seconds for r in main_runs]
     passes = sum(len(outcomes[r.key].history) * len(r.fold.train) for r in main_runs)
     return records.TaskResult(
-        task=task.name, protocol=protocol,
+        task=task.name,
+        protocol=protocol,
         split=task.split if protocol == "leak-free" else "random fifth",
         n_train=round(np.mean([len(f.train) for f in folds])),
         n_val=round(np.mean([len(f.val) for f in folds])),
@@ -358,14 +410,19 @@ def _result(
         classes=sorted(labels),
         groups=len({i.group or i.id for i in answers.items}),
         source=ready.loaded.source,
-        methods=methods, subsets=subsets,
+        methods=methods,
+        subsets=subsets,
         controls=_controls(planned, ready, protocol, full, outcomes, labels),
         curve=_curve(planned, ready, mine, outcomes, vectors) if protocol == "leak-free" else [],
-        history=[h | {"number": r.number, "seed": r.seed}
-                 for r in main_runs for h in outcomes[r.key].history],
+        history=[
+            h | {"number": r.number, "seed": r.seed}
+            for r in main_runs
+            for h in outcomes[r.key].history
+        ],
         confusion=_confusion(answers, labels),
         examples=_examples(planned, ready, main_runs, outcomes, vectors, store)
-        if protocol == "leak-free" else [],
+        if protocol == "leak-free"
+        else [],
         extra=_extra(task.name, answers),
         notes=[f"{f.item_id} left out: {f.reason}" for f in ready.embedded.failures],
         seconds_embedding=ready.embedded.seconds,
@@ -377,7 +434,10 @@ def _result(
 
 
 def _collect(
-    table: dict[str, dict[str, Answers]], method: str, asked: Sequence[Item], seed: int,
+    table: dict[str, dict[str, Answers]],
+    method: str,
+    asked: Sequence[Item],
+    seed: int,
     texts: Sequence[str],
 ) -> None:
     """File a method's answers to a fold's test and extra items by subset."""
@@ -387,8 +447,12 @@ def _collect(
 
 
 def _controls(
-    planned: Plan, ready: Prepared, protocol: str, full: Sequence[Run],
-    outcomes: dict[str, Outcome], labels: set[str],
+    planned: Plan,
+    ready: Prepared,
+    protocol: str,
+    full: Sequence[Run],
+    outcomes: dict[str, Outcome],
+    labels: set[str],
 ) -> list[records.MethodResult]:
     """Shuffled labels, random and constant vectors, mismatched vectors, the blind prompt."""
     task, profile = ready.task, planned.profile
@@ -403,14 +467,18 @@ def _controls(
             found["mismatched vectors"].add(r.fold.test, r.seed, outcome.mismatched)
     prompt = planned.llm.prompt(task.prompt)
     for fold in ready.folds["leak-free"]:
-        blind = predict(None, planned.llm, Examples(
-            np.empty((1, 0)), [prompt], [""]))[0]  # the same for every item: asked once
+        blind = predict(None, planned.llm, Examples(np.empty((1, 0)), [prompt], [""]))[
+            0
+        ]  # the same for every item: asked once
         found["no virtual tokens"].add(fold.test, profile.seeds[0], [blind.text] * len(fold.test))
     return [score(a, profile.bootstrap, labels, None, m) for m, a in found.items()]
 
 
 def _curve(
-    planned: Plan, ready: Prepared, mine: Sequence[Run], outcomes: dict[str, Outcome],
+    planned: Plan,
+    ready: Prepared,
+    mine: Sequence[Run],
+    outcomes: dict[str, Outcome],
     vectors: dict[str, np.ndarray],
 ) -> list[dict]:
     """Accuracy against training items: the adaptor's by seed, and logistic regression's."""
@@ -431,13 +499,22 @@ def _curve(
             for part in (fold.train, fold.val, fold.test)
         )
         texts = baselines.predictions(
-            x, [i.answer for i in fold.train], x_val, [i.answer for i in fold.val], x_test,
+            x,
+            [i.answer for i in fold.train],
+            x_val,
+            [i.answer for i in fold.val],
+            x_test,
             methods=("logistic regression",),
         )["logistic regression"]
         linear = Answers()
         linear.add(fold.test, 0, texts)
-        out.append({"n_train": n, "adaptor": points[n],
-                    "logistic regression": float(linear.correct.mean())})
+        out.append(
+            {
+                "n_train": n,
+                "adaptor": points[n],
+                "logistic regression": float(linear.correct.mean()),
+            }
+        )
     return out
 
 
@@ -452,13 +529,20 @@ def _confusion(answers: Answers, labels: set[str]) -> dict[str, dict[str, float]
     rows: dict[str, Counter[str]] = defaultdict(Counter)
     for item, text in zip(answers.items, answers.texts, strict=True):
         rows[item.answer][known.get(metrics.normalise(text), "(other)")] += 1
-    return {truth: {g: n / sum(c.values()) for g, n in sorted(c.items())}
-            for truth, c in sorted(rows.items())}
+    return {
+        truth: {g: n / sum(c.values()) for g, n in sorted(c.items())}
+        for truth, c in sorted(rows.items())
+    }
 
 
 def _examples(
-    planned: Plan, ready: Prepared, main_runs: Sequence[Run], outcomes: dict[str, Outcome],
-    vectors: dict[str, np.ndarray], store: Store, count: int = 12,
+    planned: Plan,
+    ready: Prepared,
+    main_runs: Sequence[Run],
+    outcomes: dict[str, Outcome],
+    vectors: dict[str, np.ndarray],
+    store: Store,
+    count: int = 12,
 ) -> list[records.Example]:
     """Test items with the first seed's answers and their neighbours among the training items.
 
@@ -475,12 +559,18 @@ def _examples(
         for k in order[: max(count, sum(i.id in shown for i in r.fold.test))]:
             item, outcome = r.fold.test[k], outcomes[r.key]
             near = store.nearest(identity, vectors[item.media.key][0], list(by_key))
-            out.append(records.Example(
-                item_id=item.id, answer=item.answer, given=outcome.texts[k],
-                logprob=outcome.logprobs[k],
-                neighbours=[{"id": by_key[key].id, "answer": by_key[key].answer, "cosine": c}
-                            for key, c in near],
-            ))
+            out.append(
+                records.Example(
+                    item_id=item.id,
+                    answer=item.answer,
+                    given=outcome.texts[k],
+                    logprob=outcome.logprobs[k],
+                    neighbours=[
+                        {"id": by_key[key].id, "answer": by_key[key].answer, "cosine": c}
+                        for key, c in near
+                    ],
+                )
+            )
     out.sort(key=lambda e: e.item_id not in shown)
     return out[: max(count, sum(e.item_id in shown for e in out))]
 
@@ -499,7 +589,8 @@ def _extra(task: str, answers: Answers) -> dict[str, float]:
         for low, high in ((1, 4), (5, 6), (7, 99)):
             here = (lengths >= low) & (lengths <= high)
             if here.any():
-                name = f"accuracy, {low}–{high} letters" if high < 99 else f"accuracy, {low}+ letters"
+                name = (
+                    f"accuracy, {low}–{high} letters" if high < 99 else f"accuracy, {low}+ letters"
+                )
                 out[name] = float(correct[here].mean())
     return out
-

@@ -7,17 +7,34 @@ from gemb.data.items import Item, Media, MediaUnavailable
 
 def test_what_is_written_comes_back_without_its_empty_block(tmp_path):
     rng = np.random.default_rng(0)
-    image = [Item(f"i{n}", "image", Media.absent(f"k{n}", ""), "bag", group="g", split="test",
-                  subset="main", meta={"a": "b"}) for n in range(5)]
+    image = [
+        Item(
+            f"i{n}",
+            "image",
+            Media.absent(f"k{n}", ""),
+            "bag",
+            group="g",
+            split="test",
+            subset="main",
+            meta={"a": "b"},
+        )
+        for n in range(5)
+    ]
     audio = [Item(f"s{n}", "audio", Media.absent(f"w{n}", ""), "up") for n in range(4)]
-    by_key = {f"k{n}": np.r_[rng.normal(size=6), np.zeros(4)][None].astype(np.float32)
-              for n in range(5)}
-    by_key |= {f"w{n}": np.r_[np.zeros(6), rng.normal(size=4)][None].astype(np.float32)
-               for n in range(4)}
+    by_key = {
+        f"k{n}": np.r_[rng.normal(size=6), np.zeros(4)][None].astype(np.float32) for n in range(5)
+    }
+    by_key |= {
+        f"w{n}": np.r_[np.zeros(6), rng.normal(size=4)][None].astype(np.float32) for n in range(4)
+    }
     released.write({"clothing": image, "words": audio}, by_key, "enc", {"m": "h"}, tmp_path)
     assert released.header("image", tmp_path)["start"] == 0
     assert released.header("audio", tmp_path) == {
-        "encoder": "enc", "dim": 10, "start": 6, "manifests": {"m": "h"}}
+        "encoder": "enc",
+        "dim": 10,
+        "start": 6,
+        "manifests": {"m": "h"},
+    }
     found = released.vectors("enc", tmp_path)([*by_key, "unknown"])
     assert set(found) == set(by_key)
     for key, vector in by_key.items():
@@ -25,7 +42,12 @@ def test_what_is_written_comes_back_without_its_empty_block(tmp_path):
     assert released.vectors("another encoder", tmp_path)(list(by_key)) == {}
     (first, *_) = released.items("clothing", tmp_path)
     assert (first.id, first.answer, first.group, first.split, dict(first.meta)) == (
-        "i0", "bag", "g", "test", {"a": "b"})
+        "i0",
+        "bag",
+        "g",
+        "test",
+        {"a": "b"},
+    )
     with pytest.raises(MediaUnavailable, match="only its released vector"):
         first.media.bytes()
     with pytest.raises(KeyError, match="nothing is released"):

@@ -14,9 +14,15 @@ SIZES = Sizes(train=40, val=10, test=20, folds=3)
 
 def items(count=200, answers=4, groups=12, split=None, subset="main", prefix="i"):
     return [
-        Item(f"{prefix}/{n}", "image", Media.absent(f"{prefix}{n}", ""), f"a{n % answers}",
-             group=f"g{n % groups}" if groups else None, subset=subset,
-             split=split(n) if split else None)
+        Item(
+            f"{prefix}/{n}",
+            "image",
+            Media.absent(f"{prefix}{n}", ""),
+            f"a{n % answers}",
+            group=f"g{n % groups}" if groups else None,
+            subset=subset,
+            split=split(n) if split else None,
+        )
         for n in range(count)
     ]
 
