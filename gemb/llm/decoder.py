@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from gemb.llm.layer import (
     DecoderLayer,
+    HeadLoss,
     NoPast,
     Norm,
     Past,
@@ -93,15 +96,16 @@ class PackedDecoder:
         self._head = model.lm_head
         self._prefixes: OrderedDict[tuple[int, ...], list[SharedPrefix]] = OrderedDict()
 
-    def logits(self, batch: Packed, keep: Sequence[int]) -> Tensor:
+    def loss(self, batch: Packed, labels: Sequence[tuple[int, ...]]) -> Tensor:
         rows, asking = self._rows(batch.lengths, len(batch.prefix), batch.embeds)
-        last = self._last(rows, batch.lengths, keep, len(batch.prefix))
+        last = self._last(rows, batch.lengths, [len(row) for row in labels], len(batch.prefix))
         x = batch.embeds
         pasts: Sequence[Past] = self._prefix(batch.prefix) or [NoPast()] * len(self._layers)
         for layer, past in zip(self._layers, pasts, strict=True):
             queries = last if layer is self._layers[-1] else asking
             x = DecoderLayer.apply(x, layer, rows, queries, past)
-        return self._logits(x)
+        targets = torch.tensor(list(chain(*labels)), device=x.device)
+        return HeadLoss.apply(x, self._norm, self._head, targets)
 
     @torch.no_grad()
     def greedy(
@@ -123,7 +127,7 @@ class PackedDecoder:
         results: list[tuple[list[int], list[float]]] = [([], []) for _ in lengths]
         alive = list(range(len(lengths)))
         for step in range(max_new_tokens):
-            logits = self._logits(x).float()
+            logits = F.linear(self._norm.forward(x)[0], self._head.weight, self._head.bias).float()
             best, tokens = logits.max(-1)
             logprobs = best - logits.logsumexp(-1)
             going = []
@@ -156,11 +160,6 @@ class PackedDecoder:
         for layer, past in zip(self._layers, pasts, strict=True):
             x, _ = forward(x, layer, rows, last if layer is self._layers[-1] else asking, past)
         return x
-
-    def _logits(self, x: Tensor) -> Tensor:
-        # Few rows: plain autograd will do.
-        r = x.float().square().mean(-1, keepdim=True).add(self._norm.eps).rsqrt()
-        return self._head(self._norm.weight * (x.float() * r).to(x.dtype))
 
     def _rows(self, lengths: Sequence[int], past: int, like: Tensor) -> tuple[Rows, Queries]:
         """All tokens, which stand after ``past`` prefix tokens, as keys and as queries."""

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from gemb.llm import loading
@@ -148,9 +146,7 @@ class FrozenLLM:
             raise ValueError(f"{len(prompts)} prompts, but {len(targets)} answers")
         # The last label, the end of turn, is predicted and never read.
         decoder, batch = self._pack(virtual, prompts, [t[:-1] for t in targets], mask)
-        logits = decoder.logits(batch, [len(t) for t in targets])
-        labels = torch.tensor(list(chain(*targets)), device=self.device)
-        return F.cross_entropy(logits.float(), labels)
+        return decoder.loss(batch, targets)
 
     @torch.no_grad()
     def answer(

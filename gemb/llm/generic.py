@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import GenerationConfig
@@ -25,9 +27,9 @@ class GenericDecoder:
         self.model = model
         self._accepts = set(inspect.signature(model.forward).parameters)
 
-    def logits(self, batch: Packed, keep: Sequence[int]) -> Tensor:
+    def loss(self, batch: Packed, labels: Sequence[tuple[int, ...]]) -> Tensor:
         padded, mask = self._left_padded(batch)
-        width, last = padded.shape[1], max(keep)
+        width, last = padded.shape[1], max(map(len, labels))
         arguments: dict[str, Any] = {"inputs_embeds": padded, "attention_mask": mask}
         if "position_ids" in self._accepts:
             arguments["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)
@@ -36,9 +38,10 @@ class GenericDecoder:
             # CPU's bfloat16 product is very slow on.
             arguments["logits_to_keep"] = torch.arange(width - last, width, device=padded.device)
         logits = self.model(**arguments, use_cache=False).logits[:, -last:]
-        counts = torch.tensor(keep, device=padded.device)
-        wanted = torch.arange(last, 0, -1, device=padded.device) <= counts[:, None]
-        return logits[wanted]
+        counts = torch.tensor([len(row) for row in labels], device=padded.device)
+        labelled = torch.arange(last, 0, -1, device=padded.device) <= counts[:, None]
+        targets = torch.tensor(list(chain(*labels)), device=padded.device)
+        return F.cross_entropy(logits[labelled].float(), targets)
 
     @torch.no_grad()
     def greedy(

@@ -303,6 +303,42 @@ def backward(grad: Tensor, saved: Saved, layer: Layer, rows: Rows, queries: Quer
     return layer.attention_norm.backward(dh, saved.x, saved.r, residual=residual)
 
 
+class HeadLoss(torch.autograd.Function):
+    """Mean cross-entropy of ``targets [L]`` given the last layer's output ``[L, H]``.
+
+    The gradient is made along with the loss, from the same probabilities, so
+    that nothing as large as the vocabulary waits for the backward pass; rows go
+    through in groups for the same reason.
+    """
+
+    GROUP = 256
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, norm: Norm, head: torch.nn.Linear, targets: Tensor) -> Tensor:
+        h, r = norm.forward(x)
+        losses, gradients = [], []
+        groups = zip(h.split(HeadLoss.GROUP), targets.split(HeadLoss.GROUP), strict=True)
+        for part, target in groups:
+            logits = F.linear(part, head.weight, head.bias)  # [l, V]
+            top, best = logits.max(-1, keepdim=True)
+            p = torch.softmax(logits, -1, dtype=torch.float32)
+            # log Σ exp = max − log p(max), which no small probability can make infinite
+            log_sum = top.float() - p.gather(1, best).log()
+            losses.append(log_sum - logits.gather(1, target[:, None]).float())
+            if ctx.needs_input_grad[0]:
+                p.scatter_add_(1, target[:, None], p.new_full((len(target), 1), -1.0))
+                gradients.append(p.to(part.dtype) @ head.weight)
+        if gradients:
+            dh = torch.cat(gradients).div_(len(targets))
+            ctx.gradient = norm.backward(dh, x, r, residual=None)
+        return torch.cat(losses).mean()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        return ctx.gradient * grad.to(ctx.gradient.dtype), None, None, None
+
+
 def _project(h: Tensor, layer: Layer, index: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Queries ``[L, N·G, D]``, keys and values ``[T, N, D]`` of normalised ``h [T, H]``."""
     n, g, d = layer.heads

@@ -31,8 +31,8 @@ class Packed:
 class Decoder(Protocol):
     """What runs a batch through the language model."""
 
-    def logits(self, batch: Packed, keep: Sequence[int]) -> Tensor:
-        """Logits ``[sum(keep), V]`` of the last ``keep[i]`` tokens of each sequence."""
+    def loss(self, batch: Packed, labels: Sequence[tuple[int, ...]]) -> Tensor:
+        """Mean cross-entropy of ``labels[i]``, predicted by as many last tokens of sequence i."""
         ...
 
     def greedy(
