@@ -55,7 +55,7 @@ _OTHER_RATES = (1.0, 0.85, 1.15)
 
 
 def items() -> list[Item]:
-    """Each command by each voice: 6,253 clips; nothing is spoken yet.
+    """Each command by each voice: 5,577 clips; nothing is spoken yet.
 
     Train and test share no engine's speaker and no accent of eSpeak NG: an
     item's group is its voice's base. All commands are on both sides. ``meta``

@@ -30,7 +30,7 @@ _RECORDINGS = (
 
 
 def items(root: Path | None = None) -> list[Item]:
-    """Each word by each voice in several takes, 1,130 clips, and three real recordings.
+    """Each word by each voice in several takes, 1,010 clips, and three real recordings.
 
     Train and test share no engine's speaker and no accent of eSpeak NG: an
     item's group is its voice's base. ``meta`` holds voice, engine, gender,

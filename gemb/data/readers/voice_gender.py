@@ -162,9 +162,7 @@ def _clips(speaker: Speaker, root: Path | None) -> list[tuple[str, str, Path]]:
     """(name, language, path) of the speaker's clips, spread evenly over the places."""
     share = CLIPS_A_SPEAKER // len(speaker.places)
     clips = []
-    for (manifest, glob), language in zip(
-        speaker.places, speaker.language.split("+"), strict=True
-    ):
+    for (manifest, glob), language in zip(speaker.places, speaker.language.split("+"), strict=True):
         folder = root / manifest if root else fetch(manifest)
         found = list(_suitable(folder, glob, manifest, share))
         if not found:
