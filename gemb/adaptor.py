@@ -47,6 +47,7 @@ class Adaptor(
         encoder: Slug of the encoder's identity it is trained on.
         llm: Identity of the language model it is trained for.
         gemb_version: Of the package that trained it.
+        noise: Deviation of Gaussian noise on the standardised inputs, in training only.
     """
 
     mean: Tensor
@@ -61,8 +62,10 @@ class Adaptor(
         encoder: str = "",
         llm: str = "",
         gemb_version: str = gemb.__version__,
+        noise: float = 0.0,
     ):
         super().__init__()
+        self.noise = noise
         self.num_virtual_tokens, self.llm_hidden = num_virtual_tokens, llm_hidden
         self.encoder, self.llm = encoder, llm
         out = num_virtual_tokens * llm_hidden
@@ -88,7 +91,11 @@ class Adaptor(
         """Virtual tokens ``[B, n·k, H]`` of vectors ``[B, n, D]``, ``[B, k, H]`` of ``[B, D]``."""
         if vectors.ndim == 2:
             vectors = vectors.unsqueeze(1)
-        out: Tensor = self.layers((vectors - self.mean) / self.spread)
+        x = (vectors - self.mean) / self.spread
+        if self.training and self.noise:
+            # on few items this does what a ridge penalty does for a linear map (Bishop, 1995)
+            x = x + self.noise * torch.randn_like(x)
+        out: Tensor = self.layers(x)
         return out.reshape(len(vectors), -1, self.llm_hidden)
 
     def require(self, encoder: str, llm: str) -> Adaptor:

@@ -118,6 +118,14 @@ def fetch(
 
 
 @app.command()
+def release() -> None:
+    """Write the released files anew: vectors, samples, adaptors, licences."""
+    from gemb import release as releasing
+
+    releasing.write()
+
+
+@app.command()
 def run(
     notebook: Annotated[str, typer.Argument(help="such as 01_single_task")],
     profile: ProfileOption = "local",

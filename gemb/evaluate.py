@@ -35,7 +35,7 @@ def predict(
     adaptor: Adaptor | None,
     llm: FrozenLLM,
     examples: Examples,
-    batch_size: int = 32,
+    batch_size: int = 64,
     max_new_tokens: int = 16,
 ) -> list[Answer]:
     """Answers of the language model to each example, in order.

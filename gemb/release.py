@@ -13,12 +13,13 @@ import numpy as np
 import soundfile
 import torch
 
-from gemb import profiles
-from gemb.data import released
+from gemb import profiles, tasks
+from gemb.data import manifests, released
 from gemb.data.fetch import cache_dir
 from gemb.data.items import Item
 from gemb.data.media import decode_audio
 from gemb.experiments import measured, runs, single_task
+from gemb.records import write_text
 from gemb.store import Store
 
 PROFILE = "local"
@@ -49,7 +50,7 @@ def _with_measures(task: str, items: list[Item]) -> list[Item]:
 
 
 def write(folder: Path = released.FOLDER) -> None:
-    """Write vectors, samples and adaptors of the local profile's items from raw data."""
+    """Write all released files of the local profile, once it has run on raw data."""
     prepared, slug = _prepared()
     vectors = {k: v for p in prepared for k, v in p.embedded.vectors.items()}
     by_task = {
@@ -59,6 +60,8 @@ def write(folder: Path = released.FOLDER) -> None:
     hashes = single_task.manifest_hashes(p.task.dataset for p in prepared)
     released.write(by_task, vectors, slug, hashes, folder)
     write_samples(prepared, folder)
+    write_adaptors(folder)
+    write_text(manifests.MANIFESTS / "LICENSES.md", licences(folder))
 
 
 def write_samples(prepared: list[single_task.Prepared], folder: Path = released.FOLDER) -> None:
@@ -139,3 +142,52 @@ def rebuild(folder: Path = released.FOLDER) -> Iterator[str]:
             bad.append(ready.task.name)
     if bad:
         raise RuntimeError(f"the released vectors of {', '.join(bad)} do not agree")
+
+
+def licences(folder: Path = released.FOLDER) -> str:
+    """The text of ``LICENSES.md``: where every derived and every shown file comes from."""
+    known = manifests.load_all()
+    lines = [
+        "# Where the derived files come from",
+        "",
+        "gemb itself is Apache-2.0. What is committed here and made from others' work is listed "
+        "below; this page is written from the manifests by `gemb release`. Vectors are not media: "
+        "no image and no recording can be had back from them. They are listed all the same, with "
+        "the licence of what they were computed from.",
+        "",
+        "## Released vectors",
+        "",
+        "`released/items.parquet` (ids, answers, groups), `released/vectors-image.parquet` and "
+        "`released/vectors-audio.parquet`, by task:",
+        "",
+        "| task | made from | licence |",
+        "|---|---|---|",
+    ]
+    for task in tasks.TASKS.values():
+        for name in dict.fromkeys([task.dataset, *known[task.dataset].needs]):
+            lines.append(f"| {task.title} | {name} | {known[name].licence} |")
+    lines += [
+        "",
+        "## Released adaptors",
+        "",
+        f"`released/adaptors/` ({', '.join(ADAPTORS)}): trained here on the vectors above, "
+        "Apache-2.0.",
+        "",
+        "## Media that are shown",
+        "",
+        "The files of `released/samples/`, which the notebooks embed:",
+        "",
+        "| file | item | from | licence |",
+        "|---|---|---|---|",
+    ]
+    for item, path in sorted(released.samples(folder).items(), key=lambda kv: kv[1]):
+        name = item.split("/")[0]
+        lines.append(f"| {path.name} | `{item}` | {name} | {known[name].licence} |")
+    lines += ["", "## Sources", ""]
+    for manifest in known.values():
+        cite = f" {manifest.citation.strip()}" if manifest.citation else ""
+        lines.append(
+            f"- **{manifest.name}**: {manifest.title}. {manifest.licence}. "
+            f"{manifest.attribution.strip()}{cite}"
+        )
+    return "\n".join(lines) + "\n"

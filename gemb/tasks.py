@@ -46,8 +46,8 @@ class Task:
     paper_accuracy: float
 
 
-# Prompts and accuracies of the study; it does not give the prompts of digits,
-# gender, emotion and commands, so those are this project's own.
+# Prompts and accuracies of the study; it does not give the prompts of digits, gender and
+# emotion, so those are this project's own, kept short for every token costs time.
 TASKS: dict[str, Task] = {
     t.name: t
     for t in (
@@ -59,18 +59,18 @@ TASKS: dict[str, Task] = {
              "What clothing item is in this image? Answer with one word.",
              "fashion-mnist", "", "official", "none", "Fashion-MNIST", 0.83),
         Task("digits", "Digit classification", "image",
-             "What digit is in this image? Answer with one word.",
+             "Which digit is this?",
              "mnist-digits", "MNIST handwritten digits", "none", "none", "SVHN", 0.62),
         Task("scene-text", "Scene text recognition", "image",
              "What word is shown in this image?",
              "rendered-words", "200 words rendered over photographs",
              "holdout", "font and background", "IIIT-5K", 0.33),
         Task("gender", "Gender of a voice", "audio",
-             "Is the speaker male or female? Answer with one word.",
+             "Male or female voice?",
              "voice-gender", "speakers of packaged recordings in several languages",
              "folds", "speaker", "RAVDESS", 0.987),
         Task("emotion", "Emotion of a voice", "audio",
-             "What emotion does the speaker express? Answer with one word.",
+             "Which emotion is this?",
              "hedgewars-emotion", "game voice events grouped into emotions, weak labels",
              "folds", "voice pack", "RAVDESS", 0.53),
         Task("words", "Word-level STT", "audio",

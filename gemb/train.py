@@ -102,6 +102,7 @@ def fit(
         settings.hidden,
         encoder=encoder,
         llm=llm.identity().slug,
+        noise=settings.noise,
     )
     if settings.standardise:
         adaptor.standardise_by(train.vectors)
@@ -113,6 +114,8 @@ def fit(
     scheduler = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: schedule(step, steps, settings.warmup)
     )
+    # an answer that is longer than every right one cannot match: cut there, validation is quick
+    longest = 1 + max(len(llm.tokenizer(a).input_ids) for a in {*val.answers, *train.answers})
     out = Fit(adaptor)
     best: tuple[float, float] | None = None
     kept: dict[str, Tensor] = {}
@@ -130,7 +133,7 @@ def fit(
             scheduler.step()
             losses.append(float(loss.detach()))
             out.steps += 1
-        answers = predict(adaptor, llm, val, settings.batch_size)
+        answers = predict(adaptor, llm, val, max_new_tokens=longest)
         accuracy = float(
             np.mean([exact_match(a.text, t) for a, t in zip(answers, val.answers, strict=True)])
         )

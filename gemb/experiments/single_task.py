@@ -153,7 +153,7 @@ def plan(profile: Profile) -> Plan:
                         _run(profile, ready, protocol, number, seed, variant, fold, slug, llm)
                         for variant in _variants(profile, ready.task.name, protocol, seed)
                     ]
-                    if protocol == "leak-free" and number == 0:
+                    if protocol == "leak-free" and number == 0 and seed == profile.seeds[0]:
                         todo += [
                             _run(
                                 profile,
@@ -168,6 +168,8 @@ def plan(profile: Profile) -> Plan:
                             )
                             for n in _curve_sizes(profile, ready.task.name, fold)
                         ]
+    # what the main table needs comes first, so that an interrupted run can show the most
+    todo.sort(key=lambda r: (r.protocol == "random", r.seed, r.variant != "adaptor"))
     return Plan(profile, prepared, todo, slug, llm, seconds)
 
 
@@ -175,7 +177,8 @@ def _variants(profile: Profile, task: str, protocol: str, seed: int) -> list[str
     """The adaptor always; linear adaptor and controls with the first seed of the fixed split."""
     out = ["adaptor"]
     if protocol == "leak-free" and seed == profile.seeds[0]:
-        out.append("linear adaptor")
+        if task in profile.linear_tasks:
+            out.append("linear adaptor")
         if task in profile.control_tasks:
             out += CONTROLS
     return out
