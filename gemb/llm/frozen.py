@@ -100,6 +100,11 @@ class FrozenLLM:
         return cls(model.to(device), tokenizer, Path(name).name if Path(name).is_dir() else name,
                    revision)
 
+    @property
+    def accelerated(self) -> bool:
+        """Whether short sequences take the packed decoder rather than transformers' path."""
+        return self._packed is not None
+
     def identity(self) -> LLMIdentity:
         """Name, revision and hash of the weights; ``dataclasses.asdict`` makes it JSON."""
         return self._identity
