@@ -27,7 +27,7 @@ class Examples:
 
 def virtual_tokens(adaptor: Adaptor, vectors: np.ndarray, llm: FrozenLLM) -> Tensor:
     """Virtual tokens ``[B, k, H]`` on the language model's device."""
-    return adaptor(torch.from_numpy(np.ascontiguousarray(vectors)).to(llm.device))
+    return adaptor(torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float32)).to(llm.device))
 
 
 @torch.inference_mode()

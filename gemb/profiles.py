@@ -36,7 +36,7 @@ class Training(_Strict):
     learning_rate: float = 3e-3
     weight_decay: float = 0.01
     batch_size: int = 8
-    epochs: int = Field(default=5, gt=0)
+    epochs: int = Field(default=4, gt=0)
     warmup: float = Field(default=0.05, description="share of all steps")
     patience: int = Field(default=3, description="epochs without a better validation score")
 
