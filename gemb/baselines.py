@@ -70,7 +70,9 @@ def predictions(
             if isinstance(classifier, KNeighborsClassifier) and classifier.n_neighbors > len(x):
                 continue
             with warnings.catch_warnings():
+                # a tiny sample may not converge, and may have classes without any spread
                 warnings.simplefilter("ignore", ConvergenceWarning)
+                warnings.filterwarnings("ignore", module="sklearn.neighbors._nearest_centroid")
                 classifier.fit(x, list(train_answers))
             score = (
                 float(np.mean(classifier.predict(x_val) == np.array(val_answers)))

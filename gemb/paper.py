@@ -81,7 +81,9 @@ def adopt(executed: Path, notebook: Path) -> None:
     if [c.source for c in codes] != [c.source for c in mine]:
         raise PaperError(f"{executed} was not made from {notebook.name}: its cells differ")
     for new, old in zip(codes, mine, strict=True):
-        old.outputs, old.execution_count = new.outputs, new.execution_count
+        # what libraries warn of while they are imported is of no use to a reader
+        old.outputs = [o for o in new.outputs if o.get("name") != "stderr"]
+        old.execution_count = new.execution_count
     nbformat.write(kept, notebook)
 
 
@@ -109,19 +111,11 @@ def build_book(executed: Sequence[Path] = ()) -> Path:
     shutil.copy(ROOT / "data_manifests" / "LICENSES.md", source / "data_manifests")
     for path in executed:
         shutil.copy(path, source / "notebooks" / path.name)
-    command = [
-        sys.executable,
-        "-m",
-        "jupyter_book",
-        "build",
-        str(source),
-        "--path-output",
-        str(site),
-        "-W",
-        "-n",
-        "--keep-going",
-        "--quiet",
-    ]
+    program = shutil.which("jupyter-book", path=str(Path(sys.executable).parent))
+    if program is None:
+        raise PaperError("jupyter-book is not installed beside this Python: see the README")
+    command = [program, "build", str(source), "--path-output", str(site)]
+    command += ["-W", "-n", "--keep-going", "--quiet"]
     if subprocess.run(command, cwd=source, stdin=subprocess.DEVNULL, check=False).returncode:
         raise PaperError("the book has warnings or errors: see above")
     pages = site / "_build" / "html"
