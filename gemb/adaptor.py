@@ -11,6 +11,9 @@ import gemb
 
 # Below this spread a dimension counts as constant and is not divided by it.
 MIN_SPREAD = 1e-6
+# No dimension is blown up beyond this: its spread counts as at least half the typical one. Chosen
+# on validation items: rarely active dimensions otherwise drown the others when items are few.
+SPREAD_FLOOR = 0.5
 
 
 class AdaptorMismatch(ValueError):
@@ -25,6 +28,21 @@ def num_parameters(dim: int, hidden: int, llm_hidden: int, num_virtual_tokens: i
     """
     out = num_virtual_tokens * llm_hidden
     return dim * hidden + hidden + hidden * out + out
+
+
+def spread(vectors: np.ndarray) -> np.ndarray:
+    """What each dimension of ``vectors`` ``[N, D]`` is divided by, ``[D]``.
+
+    Its standard deviation, but at least half the root mean square of those of
+    all dimensions in use; 1 where it is under 1e-6, as in a block that the
+    modality does not use.
+    """
+    deviation = vectors.std(0)
+    used = deviation >= MIN_SPREAD
+    if not used.any():
+        return np.ones_like(deviation)
+    floor = SPREAD_FLOOR * float(np.sqrt((deviation[used] ** 2).mean()))
+    return np.where(used, np.maximum(deviation, floor), 1.0).astype(vectors.dtype)
 
 
 class Adaptor(
@@ -78,14 +96,9 @@ class Adaptor(
         self.register_buffer("spread", torch.ones(dim))
 
     def standardise_by(self, vectors: np.ndarray) -> None:
-        """Take mean and standard deviation of each dimension from training vectors ``[N, D]``.
-
-        A dimension whose spread is under 1e-6, as in a block that the modality
-        does not use, keeps 1.
-        """
-        spread = vectors.std(0)
+        """Take mean and :func:`spread` of each dimension from training vectors ``[N, D]``."""
         self.mean.copy_(torch.from_numpy(vectors.mean(0)))
-        self.spread.copy_(torch.from_numpy(np.where(spread < MIN_SPREAD, 1.0, spread)))
+        self.spread.copy_(torch.from_numpy(spread(vectors)))
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Virtual tokens ``[B, n·k, H]`` of vectors ``[B, n, D]``, ``[B, k, H]`` of ``[B, D]``."""

@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from sklearn.neural_network import MLPClassifier
 
-from gemb.adaptor import MIN_SPREAD
+from gemb.adaptor import MIN_SPREAD, spread
 
 # (setting, classifier) candidates of each method.
 CANDIDATES: dict[str, Callable[[int], list]] = {
@@ -33,13 +33,11 @@ CANDIDATES: dict[str, Callable[[int], list]] = {
 
 
 def standardise(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
-    """All arrays ``[N, D]`` by the mean and deviation of the first; unused dimensions dropped."""
-    mean, spread = train.mean(0), train.std(0)
-    used = spread >= MIN_SPREAD
+    """All arrays ``[N, D]`` as the adaptor standardises them; unused dimensions dropped."""
+    used = train.std(0) >= MIN_SPREAD
     if not used.any():  # a constant vector for every item still has to pass through
         used[:1] = True
-    spread = np.where(spread < MIN_SPREAD, 1.0, spread)
-    return [((a - mean) / spread)[:, used] for a in (train, *others)]
+    return [((a - train.mean(0)) / spread(train))[:, used] for a in (train, *others)]
 
 
 def majority(answers: Sequence[str], count: int) -> list[str]:

@@ -116,10 +116,10 @@ PROFILES: dict[str, Profile] = {
             seeds=(0, 1, 2),
             sizes=Sizes(train=300, val=60, test=240),
             sizes_by_task={
-                "commands": Sizes(train=507, val=80, test=300),
+                "commands": Sizes(train=676, val=80, test=300),
                 **{t: Sizes(train=160, val=60, test=300, folds=3) for t in FOLD_TASKS},
             },
-            epochs_by_task={"scene-text": 4, "gender": 3, "commands": 6},
+            epochs_by_task={"scene-text": 4, "gender": 3, "commands": 5},
             curve_sizes=(50, 100, 200),
         ),
     )
