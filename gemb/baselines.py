@@ -35,8 +35,6 @@ CANDIDATES: dict[str, Callable[[int], list]] = {
 def standardise(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
     """All arrays ``[N, D]`` as the adaptor standardises them; unused dimensions dropped."""
     used = train.std(0) >= MIN_SPREAD
-    if not used.any():  # a constant vector for every item still has to pass through
-        used[:1] = True
     return [((a - train.mean(0)) / spread(train))[:, used] for a in (train, *others)]
 
 
@@ -58,7 +56,7 @@ def predictions(
 ) -> dict[str, list[str]]:
     """Answers of every baseline to ``test`` ``[N, D]``, by method, the majority first."""
     out = {"majority": majority(train_answers, len(test))}
-    if len(set(train_answers)) < 2:
+    if len(set(train_answers)) < 2 or not (train.std(0) >= MIN_SPREAD).any():  # nothing to learn
         return out | dict.fromkeys(methods, out["majority"])
     x, x_val, x_test = standardise(train, val, test)
     for method in methods:

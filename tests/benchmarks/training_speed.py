@@ -176,7 +176,7 @@ def load(method: str) -> FrozenLLM:
 
 
 def methods() -> dict[str, Callable[[FrozenLLM], Step]]:
-    return {"ours": ours, **{name: plain for name in BARS}}
+    return {"ours": ours, **dict.fromkeys(BARS, plain)}
 
 
 def peak_products(llm: FrozenLLM, tokens: int) -> Iterator[tuple[float, Callable[[], Tensor]]]:
@@ -190,6 +190,11 @@ def peak_products(llm: FrozenLLM, tokens: int) -> Iterator[tuple[float, Callable
     for m, k, n in shapes:
         a, b = torch.randn(m, k).to(llm.dtype), torch.randn(k, n).to(llm.dtype)
         yield 2.0 * m * k * n, lambda a=a, b=b: a @ b  # type: ignore[misc]
+
+
+def repeated(run: Callable[[], Any], count: int) -> None:
+    for _ in range(count):
+        run()
 
 
 def resident_rise(method: str, threads: int) -> float:
@@ -246,9 +251,9 @@ def main() -> None:
         return
     clock = time.perf_counter if arguments.clock == "wall" else time.process_time
 
-    def timed(run: Callable[[], Any]) -> float:
+    def timed(run: Callable[..., Any], *inputs: Any) -> float:
         start = clock()
-        run()
+        run(*inputs)
         return clock() - start
 
     llms = {name: load(name) for name in methods()}
@@ -262,12 +267,12 @@ def main() -> None:
     for repeat in range(arguments.repeats + 1):
         for case in cases:
             for method, step in steps.items():
-                seconds = timed(lambda step=step, case=case: step(case))
+                seconds = timed(step, case)
                 if repeat:  # the first round warms up
                     times[method, case.name].append(seconds)
             for operations, product in products:
                 count = max(1, round(4e9 / operations))
-                seconds = timed(lambda p=product, n=count: [p() for _ in range(n)])
+                seconds = timed(repeated, product, count)
                 peak = max(peak, operations * count / seconds)
         print(f"repeat {repeat} of {arguments.repeats}", file=sys.stderr)
 
@@ -310,7 +315,7 @@ def main() -> None:
             taken: dict[str, list[float]] = {name: [] for name in runs}
             for _ in range(max(3, arguments.repeats // 2)):
                 for name, run in runs.items():
-                    taken[name].append(timed(lambda run=run, case=case: run(case)))
+                    taken[name].append(timed(run, case))
             answers = llm.answer(case.virtual, case.prompts, max_new_tokens=MAX_NEW_TOKENS)
             differing = batch_disagreement(llm, case.virtual, case.prompts)
             row = [case.name, f"{statistics.mean(a.tokens for a in answers):.1f}",
