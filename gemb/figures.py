@@ -76,6 +76,11 @@ def picture(figure: Figure, alt: str) -> Shown:
 
 def table(frame: pd.DataFrame, name: str, caption: str) -> Shown:
     """A table that scrolls sideways on a narrow screen, with its CSV to download below."""
+    if frame.empty:
+        return Shown(
+            f"<p>{html.escape(caption)}</p><p>Nothing of this under this profile.</p>",
+            f"{caption}\nNothing of this under this profile.",
+        )
     csv = base64.b64encode(frame.to_csv(index=False).encode()).decode()
     body = frame.to_html(index=False, border=0, na_rep="–", justify="left")
     return Shown(
@@ -89,8 +94,12 @@ def percent(score: Score | None, interval: bool = True) -> str:
     """A score as per cent with its interval, such as ``85.2 (82.0–88.1)``."""
     if score is None:
         return "–"
-    text = f"{100 * score.value:.1f}"
-    return f"{text} ({100 * score.low:.1f}–{100 * score.high:.1f})" if interval else text
+    value, low, high = (
+        f"{100 * x:.1f}".replace("-", "−") for x in (score.value, score.low, score.high)
+    )
+    # a dash between negative numbers cannot be read
+    between = "–" if score.low >= 0 else " to "
+    return f"{value} ({low}{between}{high})" if interval else value
 
 
 def _spread(score: Score) -> str:

@@ -98,7 +98,7 @@ class PackedDecoder:
 
     def loss(self, batch: Packed, labels: Sequence[tuple[int, ...]]) -> Tensor:
         rows, asking = self._rows(batch.lengths, len(batch.prefix), batch.embeds)
-        last = self._last(rows, batch.lengths, [len(row) for row in labels], len(batch.prefix))
+        last = self._last(rows, batch.lengths, [len(row) for row in labels], len(batch.prefix), x)
         x = batch.embeds
         pasts: Sequence[Past] = self._prefix(batch.prefix) or [NoPast()] * len(self._layers)
         for layer, past in zip(self._layers, pasts, strict=True):
@@ -118,7 +118,7 @@ class PackedDecoder:
         for cache, shared in zip(caches, self._prefix(batch.prefix) or [], strict=False):
             cache.extend(shared.k, shared.v)
         rows, asking = self._rows(lengths, past, embeds)
-        last = self._last(rows, lengths, [1] * len(lengths), past)
+        last = self._last(rows, lengths, [1] * len(lengths), past, embeds)
         x = self._run(embeds, rows, asking, caches, last)
         # [B, C] columns that hold a token of the sequence, or will
         counts = torch.tensor(lengths, device=device)
@@ -146,11 +146,10 @@ class PackedDecoder:
                 for cache in caches:
                     cache.select(keep)
                 alive = [alive[row] for row in going]
-            cos, sin = self._rotations(embeds, past + counts + step)
-            rows = Rows((len(alive), 1), None, cos, sin)
-            bias = embeds.new_zeros(len(alive), 1, caches[0].filled + 1, g)
-            bias.masked_fill_(~seen[:, None, : bias.shape[2], None], float("-inf"))
-            asking = Queries(None, rows, bias)
+            rows = Rows((len(alive), 1), None, self._rotations(embeds, past + counts + step))
+            bias = embeds.new_zeros(len(alive), caches[0].filled + 1, g)
+            bias.masked_fill_(~seen[:, : bias.shape[1], None], float("-inf"))
+            asking = Queries(None, rows, bias.repeat_interleave(n, 0))
             x = self._run(self._embeddings(tokens), rows, asking, caches, asking)
         return results
 
@@ -169,16 +168,15 @@ class PackedDecoder:
         real = places < counts[:, None]
         slots = None if bool(real.all()) else real.flatten().nonzero()[:, 0].to(like.device)
         positions = places[real].to(like.device) + past
-        cos, sin = self._rotations(like, positions)
-        rows = Rows((len(lengths), width), slots, cos, sin)
+        rows = Rows((len(lengths), width), slots, self._rotations(like, positions))
         steps = torch.arange(width, device=like.device)
         return rows, Queries(None, rows, self._bias(steps, past, width, like))
 
     def _last(
-        self, rows: Rows, lengths: Sequence[int], keep: Sequence[int], past: int
+        self, rows: Rows, lengths: Sequence[int], keep: Sequence[int], past: int, like: Tensor
     ) -> Queries:
         """The last ``keep[i]`` tokens of each sequence as the only queries."""
-        device = rows.cos.device
+        device = like.device
         width = max(keep)
         ends = torch.tensor(lengths).cumsum(0)
         counts = torch.tensor(keep)
@@ -189,7 +187,8 @@ class PackedDecoder:
         slots = None if bool(real.all()) else real.flatten().nonzero()[:, 0].to(device)
         # Padding asks as the sequence's last token; nobody reads what it gets.
         steps = (first[:, None] + torch.minimum(places, counts[:, None] - 1)).to(device)
-        bias = self._bias(steps, past, rows.grid[1], rows.cos)[:, None]  # [B, 1, K, Q]
+        bias = self._bias(steps, past, rows.grid[1], like)  # [B, K, Q]
+        bias = bias.repeat_interleave(self._heads[0], 0)
         return Queries(index, rows.select(index, (len(keep), width), slots), bias)
 
     def _bias(self, steps: Tensor, past: int, width: int, like: Tensor) -> Tensor:
@@ -200,13 +199,14 @@ class PackedDecoder:
         bias.masked_fill_(unseen, float("-inf"))
         return bias.repeat(*[1] * (bias.ndim - 1), self._heads[1])
 
-    def _rotations(self, like: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """cos and sin ``[T, N·G + N, D]``; the model's own module knows the frequencies."""
+    def _rotations(self, like: Tensor, positions: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
+        """See :class:`Rows`; the model's own module knows the frequencies."""
         n, g, d = self._heads
-        cos, sin = self._rotary(like, positions[None])  # [1, T, D]
+        cos, sin = (t[0, :, None] for t in self._rotary(like, positions[None]))  # [T, 1, D]
         sin[..., : d // 2].neg_()
-        shape = (len(positions), n * g + n, d)
-        return tuple(t[0, :, None].expand(shape).contiguous() for t in (cos, sin))
+        return {
+            heads: (cos.repeat(1, heads, 1), sin.repeat(1, heads, 1)) for heads in (n * g, n)
+        }
 
     @torch.no_grad()
     def _prefix(self, prefix: tuple[int, ...]) -> list[SharedPrefix] | None:

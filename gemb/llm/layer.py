@@ -44,7 +44,10 @@ class Norm:
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised ``x`` and, in float32, the reciprocal root mean square ``r [.., 1]``."""
-        return torch.ops.aten._fused_rms_norm(x, [x.shape[-1]], self.weight, self.eps)
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+        r = norm.square_().div_(x.shape[-1]).add_(self.eps).rsqrt_()
+        # Row factors take the tensor's own precision: mixing two costs twenty times as much.
+        return (x * r.to(x.dtype)).mul_(self.weight), r
 
     def backward(self, grad: Tensor, x: Tensor, r: Tensor, residual: Tensor | None) -> Tensor:
         """Gradient of ``x``, added to ``residual`` if any; overwrites ``grad``.
@@ -53,7 +56,6 @@ class Norm:
         """
         g = grad.mul_(self.weight)
         c = torch.linalg.vecdot(g, x)[..., None] * (r * r / -x.shape[-1])
-        # Row factors take the tensors' own precision: mixing two costs twenty times as much.
         g.addcmul_(x, c.to(x.dtype))
         r = r.to(x.dtype)
         return g.mul_(r) if residual is None else torch.addcmul(residual, g, r)
@@ -123,15 +125,14 @@ class Rows:
 
     ``slots [T]`` is the place of each row, counted row by row through the grid;
     ``None`` where the rows fill the grid and packed and padded are the same.
-    ``cos, sin [T, N·G + N, D]`` are the rotations of their positions, repeated
-    for every query and key head, since long contiguous rows multiply fastest;
-    the first half of ``sin`` is negated.
+    ``rotations`` holds cos and sin ``[T, heads, D]`` of their positions, by number
+    of heads: repeated, since long contiguous rows multiply fastest, and with the
+    first half of sin negated.
     """
 
     grid: tuple[int, int]
     slots: Tensor | None
-    cos: Tensor
-    sin: Tensor
+    rotations: dict[int, tuple[Tensor, Tensor]]
 
     def pad(self, packed: Tensor) -> Tensor:
         """``[T, ...]`` → ``[B, S, ...]``, zero where there is no token."""
@@ -152,13 +153,16 @@ class Rows:
         The inverse turns back; being the transpose, it is also the backward pass.
         """
         heads, d = x.shape[1:]
-        turned = torch.roll(x, d // 2, -1).mul_(self.sin[:, :heads])
+        cos, sin = self.rotations[heads]
         if inverse:
-            turned.neg_()
-        return turned.addcmul_(x, self.cos[:, :heads])
+            swapped = torch.roll(x * sin, d // 2, -1)
+        else:
+            swapped = torch.roll(x, d // 2, -1).mul_(sin)
+        return swapped.addcmul_(x, cos)
 
     def select(self, index: Tensor, grid: tuple[int, int], slots: Tensor | None) -> Rows:
-        return Rows(grid, slots, self.cos[index], self.sin[index])
+        rotations = {n: (cos[index], sin[index]) for n, (cos, sin) in self.rotations.items()}
+        return Rows(grid, slots, rotations)
 
 
 @dataclass(frozen=True)
@@ -167,7 +171,7 @@ class Queries:
 
     ``index [L]`` picks them among the T packed tokens, ``None`` means all.
     ``bias`` is 0 where a key may be seen and −inf where not: ``[K, Q]``, or
-    ``[B, 1, K, Q]`` where it depends on the sequence.
+    ``[B·N, K, Q]`` where it depends on the sequence.
     """
 
     index: Tensor | None
@@ -210,7 +214,7 @@ class DecoderLayer(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, layer: Layer, rows: Rows, queries: Queries, past: Past
     ) -> Tensor:
-        out, saved = forward(x, layer, rows, queries, past)
+        out, saved = forward(x, layer, rows, queries, past, train=ctx.needs_input_grad[0])
         if ctx.needs_input_grad[0]:
             ctx.saved, ctx.context = saved, (layer, rows, queries)
         return out
@@ -237,13 +241,16 @@ class Saved:
     p: Tensor  # [B·N, K, Q] attention probabilities
     y: Tensor  # [L, H] after attention
     y_r: Tensor  # [L, 1]
-    gate_up: Tensor  # [L, 2·F]
+    slopes: Tensor  # [L, 2·F] of silu(gate)·up by gate and by up
 
 
 def forward(
-    x: Tensor, layer: Layer, rows: Rows, queries: Queries, past: Past
+    x: Tensor, layer: Layer, rows: Rows, queries: Queries, past: Past, train: bool = False
 ) -> tuple[Tensor, Saved]:
-    """Outputs ``[L, H]`` of the tokens of ``x [T, H]`` that ask, and what backward needs."""
+    """Outputs ``[L, H]`` of the tokens of ``x [T, H]`` that ask, and what backward needs.
+
+    Without ``train`` the slopes are not made.
+    """
     n, g, d = layer.heads
     h, r = layer.attention_norm.forward(x)
     q, k, v = _project(h, layer, queries.index)
@@ -255,14 +262,20 @@ def forward(
         head_norms = raw_q, q_r, raw_k, k_r
     q = _to_query_heads(queries.rows.pad(queries.rows.rotate(q)), n, g, d)
     k, v = past.extend(rows.pad(rows.rotate(k)).transpose(1, 2), rows.pad(v).transpose(1, 2))
-    p = _probabilities(q, k, queries.bias, n)
+    # Softmax over keys of k·qᵀ/√D + bias
+    p = torch.baddbmm(queries.bias, k, q.transpose(1, 2), alpha=d**-0.5).softmax(1)
     o = torch.bmm(p.transpose(1, 2), v)  # [B·N, Q, D]
     o = queries.rows.unpad(_from_query_heads(o, queries.rows.grid, n, g, d))  # [L, N·G·D]
     y = _linear_onto(x if queries.index is None else x[queries.index], o, layer.out, layer.out_bias)
     h, y_r = layer.mlp_norm.forward(y)
     gate_up = F.linear(h, layer.gate_up, layer.gate_up_bias)
     gate, up = gate_up.chunk(2, dim=-1)
-    out = _linear_onto(y, F.silu(gate).mul_(up), layer.down, layer.down_bias)
+    activated = F.silu(gate)
+    z = activated * up
+    if train:  # both halves are spent: the slopes take their place
+        torch.ops.aten.silu_backward.grad_input(up, gate, grad_input=gate)
+        up.copy_(activated)
+    out = _linear_onto(y, z, layer.down, layer.down_bias)
     return out, Saved(x, r, head_norms, q, k, v, p, y, y_r, gate_up)
 
 
@@ -270,12 +283,8 @@ def backward(grad: Tensor, saved: Saved, layer: Layer, rows: Rows, queries: Quer
     """Gradient ``[T, H]`` of the layer's input, given that of its output ``[L, H]``."""
     n, g, d = layer.heads
     # MLP: z = silu(gate)·up, out = y + z·downᵀ
-    gate, up = saved.gate_up.chunk(2, dim=-1)
-    dz = grad @ layer.down
-    d_gate_up = torch.empty_like(saved.gate_up)
-    d_gate, d_up = d_gate_up.chunk(2, dim=-1)
-    torch.mul(dz, F.silu(gate), out=d_up)
-    torch.ops.aten.silu_backward.grad_input(dz.mul_(up), gate, grad_input=d_gate)
+    dz = grad @ layer.down  # [L, F]
+    d_gate_up = saved.slopes.view(len(dz), 2, -1).mul_(dz[:, None]).flatten(1)
     dy = layer.mlp_norm.backward(d_gate_up @ layer.gate_up, saved.y, saved.y_r, residual=grad)
     # Attention: S = k·qᵀ/√D + bias, P = softmax over keys, o = Pᵀ·v
     do = _to_query_heads(queries.rows.pad((dy @ layer.out).view(-1, n * g, d)), n, g, d)
@@ -358,13 +367,6 @@ def _linear_onto(residual: Tensor, x: Tensor, weight: Tensor, bias: Tensor | Non
     """``residual + x·weightᵀ + bias``, the sum within the product."""
     out = torch.addmm(residual, x, weight.t())
     return out if bias is None else out.add_(bias)
-
-
-def _probabilities(q: Tensor, k: Tensor, bias: Tensor, n: int) -> Tensor:
-    """Softmax over keys of ``k·qᵀ/√D + bias``, ``[B·N, K, Q]``."""
-    scores = torch.bmm(k, q.transpose(1, 2)).mul_(q.shape[-1] ** -0.5)
-    scores.view(-1, n, *scores.shape[1:]).add_(bias)
-    return torch.softmax(scores, 1)
 
 
 def _to_query_heads(x: Tensor, n: int, g: int, d: int) -> Tensor:

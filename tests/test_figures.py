@@ -1,0 +1,97 @@
+import pytest
+
+from gemb import figures, profiles, records
+from gemb.records import MethodResult, Score, SingleTaskRecord, TaskResult
+
+
+def method(name, value=0.5, **more):
+    score = Score(value=value, low=value - 0.1, high=value + 0.1, seed_std=0.01)
+    return MethodResult(method=name, accuracy=score, macro_accuracy=score, **more)
+
+
+def result(task, protocol="leak-free", **more):
+    return TaskResult(
+        task=task,
+        protocol=protocol,
+        split="official",
+        n_train=9,
+        n_val=3,
+        n_test=5,
+        classes=["bag", "coat"],
+        groups=5,
+        source="raw",
+        methods=[
+            method("adaptor", 0.8, outside=0.1),
+            method(
+                "logistic regression", 0.85, difference=Score(value=-0.05, low=-0.09, high=-0.01)
+            ),
+            method("majority", 0.1),
+        ],
+        controls=[method("shuffled labels", 0.12, outside=0.0)],
+        confusion={"bag": {"bag": 0.5, "(other)": 0.5}, "coat": {"bag": 1.0}},
+        curve=[{"n_train": 5, "adaptor": [0.4, 0.5], "logistic regression": 0.6}],
+        history=[{"epoch": 1, "val_accuracy": 0.3}, {"epoch": 2, "val_accuracy": 0.5}],
+        seconds_embedding=1,
+        seconds_training=2,
+        seconds_answering=3,
+        items_per_second=4,
+        price_usd=0,
+        **more,
+    )
+
+
+@pytest.fixture
+def record():
+    about = records.provenance(profiles.get("study"), "enc", "lm", {"m": "0" * 16}, "raw", 60)
+    return SingleTaskRecord(
+        provenance=about,
+        results=[result("clothing"), result("words"), result("clothing", "random")],
+    )
+
+
+def test_the_main_table_labels_the_studys_numbers_and_the_stand_ins(record):
+    frame = figures.main_frame(record)
+    assert list(frame["data here"]) == ["Fashion-MNIST", "stand-in: ten words by synthetic voices"]
+    assert list(frame["the study's own, on its data"]) == [
+        "83.0 (Fashion-MNIST)",
+        "94.0 (Google Speech Commands)",
+    ]
+    assert list(frame["adaptor, exact match"]) == ["80.0 (70.0–90.0)"] * 2
+    assert frame["adaptor − logistic regression"][0] == "−5.0 (−9.0 to −1.0)"
+
+
+def test_a_readers_run_stands_beside_the_published_one(record):
+    mine = record.model_copy(deep=True)
+    mine.provenance.profile = "local"
+    frame = figures.main_frame(mine, published=record)
+    assert list(frame["published run (study)"]) == ["80.0 (70.0–90.0)"] * 2
+    assert "published run (study)" not in figures.main_frame(record, published=record)
+
+
+def test_every_figure_has_alternative_text_and_every_table_its_csv(record):
+    for shown in (
+        figures.accuracy_chart(record),
+        figures.curves(record),
+        figures.confusions(figures.worst(record)),
+    ):
+        assert 'alt="' in shown._repr_html_() and shown.png.startswith(b"\x89PNG")
+    for shown in (
+        figures.main_table(record),
+        figures.gap_statement(record),
+        figures.splits_table(record),
+        figures.controls_table(record),
+        figures.cost_table(record),
+        figures.provenance_table(record),
+    ):
+        assert ".csv</a>" in shown._repr_html_()
+    assert "Nothing of this" in repr(figures.others_table(record))
+
+
+def test_the_same_figure_has_the_same_bytes(record):
+    assert figures.accuracy_chart(record).png == figures.accuracy_chart(record).png
+
+
+def test_the_summary_names_the_stand_ins_and_the_profile(record):
+    text = figures.summary(record)
+    assert "stand-in: ten words" in text and "profile `study`" in text
+    assert text.count("\n| ") >= 2
