@@ -632,3 +632,83 @@ def provenance_table(record: SingleTaskRecord) -> Shown:
         "single_task_provenance",
         "What made these numbers.",
     )
+
+
+def findings(record: SingleTaskRecord) -> Shown:
+    """What the record says, in sentences whose every number is taken from it."""
+    fixed = [r for r in record.results if r.protocol == "leak-free"]
+    said: list[str] = []
+    close, behind = [], []
+    for result in fixed:
+        found = _try(result, "logistic regression")
+        if found is not None and found.difference is not None:
+            gap, title = found.difference, tasks.get(result.task).title
+            inside = gap.value >= -0.03 or gap.low >= -0.06
+            (close if inside else behind).append(f"{title} ({percent(gap, False)} points)")
+    if close:
+        said.append(
+            f"On {len(close)} of {len(fixed)} tasks the detour through the language model costs "
+            "at most 3 points against logistic regression on the same vectors, or a loss of more "
+            f"than 6 is excluded: {'; '.join(close)}."
+        )
+    if behind:
+        said.append(
+            f"On {len(behind)} it costs more: {'; '.join(behind)}. The learning curves below say "
+            "whether training items are what is missing; the vectors hold more than the adaptor "
+            "found in them."
+        )
+    by_task = {r.task: r for r in fixed}
+    if "scene-text" in by_task and (ocr := _try(by_task["scene-text"], "packaged OCR")):
+        result = by_task["scene-text"]
+        said.append(
+            "The rendered words are readable: a packaged OCR reads "
+            f"{percent(ocr.accuracy, False)}% "
+            f"of them. The vector of an image classifier hardly says which word it is: adaptor "
+            f"{percent(result.method('adaptor').accuracy, False)}%, logistic regression "
+            f"{percent(result.method('logistic regression').accuracy, False)}%."
+        )
+    if "gender" in by_task and (pitch := _try(by_task["gender"], "pitch only")):
+        said.append(
+            "Gender of a voice on unseen speakers: adaptor "
+            f"{percent(by_task['gender'].method('adaptor').accuracy)}%, the pitch alone "
+            f"{percent(pitch.accuracy)}%. For speakers whose gender is inferred from pitch, the "
+            "pitch has an advantage."
+        )
+    if "emotion" in by_task and (phrase := _try(by_task["emotion"], "phrase only")):
+        result = by_task["emotion"]
+        said.append(
+            f"Emotion: adaptor {percent(result.method('adaptor').macro_accuracy)}% macro, where "
+            f"chance is {100 / len(result.classes):.1f}%. Knowing which event was spoken gives "
+            f"{percent(phrase.accuracy, False)}%, for the labels are made from the events: what is "
+            "recognised may be the phrase and not the emotion."
+        )
+    controls = [(r, c) for r in fixed for c in r.controls]
+    if controls:
+        result, top = max(controls, key=lambda rc: rc[1].accuracy.value)
+        said.append(
+            f"Of all controls the highest is {percent(top.accuracy)}% ({top.method}, "
+            f"{tasks.get(result.task).title}), where always giving the most frequent answer gets "
+            f"{percent(result.method('majority').accuracy, False)}%."
+        )
+    leaks = [
+        (r, record.of(r.task, "random"))
+        for r in fixed
+        if r.split != "none" and record.has(r.task, "random")
+    ]
+    if leaks:
+        result, drawn = max(
+            leaks,
+            key=lambda p: (
+                p[1].method("adaptor").accuracy.value - p[0].method("adaptor").accuracy.value
+            ),
+        )
+        said.append(
+            "The random fifth flatters most where groups are many items of one source: "
+            f"{tasks.get(result.task).title} gets "
+            f"{percent(drawn.method('adaptor').accuracy, False)}% on it, and "
+            f"{percent(result.method('adaptor').accuracy, False)}% when groups are kept apart."
+        )
+    return Shown(
+        "<ul>" + "".join(f"<li>{html.escape(s)}</li>" for s in said) + "</ul>",
+        "\n".join(f"- {s}" for s in said),
+    )

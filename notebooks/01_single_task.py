@@ -64,6 +64,12 @@ figures.main_table(record, published)
 figures.gap_statement(record)
 
 # %% [markdown]
+# ### What it means
+
+# %% tags=["hide-input"]
+figures.findings(record)
+
+# %% [markdown]
 # Accuracy against another split, for the leakage that a random fifth allows:
 
 # %% tags=["hide-input"]

@@ -95,3 +95,9 @@ def test_the_summary_names_the_stand_ins_and_the_profile(record):
     text = figures.summary(record)
     assert "stand-in: ten words" in text and "profile `study`" in text
     assert text.count("\n| ") >= 2
+
+
+def test_the_findings_say_what_the_record_says(record):
+    text = repr(figures.findings(record))
+    assert "costs more: Clothing classification (−5.0 points)" in text
+    assert "12.0 (2.0–22.0)% (shuffled labels" in text

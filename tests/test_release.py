@@ -1,0 +1,61 @@
+"""What is committed below data_manifests/released/: whole, small, and with its sources named."""
+
+import pytest
+
+from gemb import encoders, release, tasks
+from gemb.adaptor import Adaptor
+from gemb.data import fetch, manifests, released
+
+
+def test_every_task_is_released_with_a_vector_for_each_item():
+    for task in tasks.TASKS:
+        items = released.items(task)
+        known = released.vectors(encoders.load("open-concat").identity().slug)(
+            [i.media.key for i in items]
+        )
+        assert len(items) >= 250
+        assert set(known) == {i.media.key for i in items}
+
+
+def test_two_tasks_share_sounds_so_that_the_prompt_alone_tells_them_apart():
+    words = {i.media.key: i for i in released.items("words")}
+    shared = [i for i in released.items("gender") if i.media.key in words]
+    assert len(shared) >= 40
+    assert all(i.answer in ("male", "female") for i in shared)
+    assert tasks.get("words").prompt != tasks.get("gender").prompt
+
+
+def test_the_released_files_are_small_and_name_their_sources():
+    sizes = {p: p.stat().st_size for p in released.FOLDER.rglob("*") if p.is_file()}
+    assert sum(s for p, s in sizes.items() if p.suffix == ".parquet") <= 20e6
+    assert sum(s for p, s in sizes.items() if "adaptors" in p.parts) <= 10e6
+    text = (manifests.MANIFESTS / "LICENSES.md").read_text(encoding="utf-8")
+    assert text == release.licences(), "run `gemb release`: the page is older than the manifests"
+    for path in released.samples().values():
+        assert path.name in text and path.exists()
+
+
+def test_the_vectors_are_of_the_manifests_as_they_are():
+    """A manifest that has changed since means that the released files must be made again."""
+    for modality in released.MODALITIES:
+        for name, known in released.header(modality)["manifests"].items():
+            assert manifests.get(name).content_hash.startswith(known), name
+
+
+@pytest.mark.parametrize("task", release.ADAPTORS)
+def test_released_adaptors_load_and_fit_the_released_vectors(task):
+    folder = released.FOLDER / "adaptors" / task
+    if not folder.exists():
+        pytest.skip("no adaptor is released yet")
+    adaptor = Adaptor.from_pretrained(folder)
+    assert adaptor.encoder == encoders.load("open-concat").identity().slug
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_vectors_are_made_again_from_raw_data():
+    absent = [t.dataset for t in tasks.TASKS.values() if not fetch.is_present(t.dataset)]
+    if absent:
+        pytest.skip(f"not in the cache: {', '.join(absent)}")
+    assert len(list(release.rebuild())) == len(tasks.TASKS)
