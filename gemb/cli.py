@@ -189,18 +189,16 @@ def _say_costs(profile: profiles.Profile) -> None:
 
 
 @app.command()
-def study() -> None:
-    """Make the published records: the study profile, hours long, resumable at any point."""
+def study(profile: ProfileOption = "study") -> None:
+    """Make the published records and the committed notebooks' outputs; resumable at any point."""
     from gemb import paper, records
     from gemb.data.fetch import cache_dir
 
-    _say_costs(profiles.get("study"))
+    _say_costs(profiles.get(profile))
     for notebook in paper.notebooks():
-        output = paper.execute(
-            notebook, paper.BUILD / "notebooks" / "study" / notebook.name, "study"
-        )
-        paper.adopt(output, notebook)
-    for path in sorted((cache_dir() / "records").glob("*.study.*")):
+        output = paper.BUILD / "notebooks" / profile / notebook.name
+        paper.adopt(paper.execute(notebook, output, profile), notebook)
+    for path in sorted((cache_dir() / "records").glob(f"*.{profile}.*")):
         shutil.copy(path, records.PUBLISHED / path.name)
         typer.echo(f"published {path.name}")
     paper.write_summary()

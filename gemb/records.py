@@ -162,10 +162,13 @@ def read(kind: type[R], path: Path) -> R:
         raise ValueError(f"{path} is no {kind.__name__}: {error}") from error
 
 
-def published(kind: type[R], experiment: str, profile: str = "study") -> R | None:
-    """The committed record of an experiment, if there is one."""
-    path = PUBLISHED / f"{experiment}.{profile}.json"
-    return read(kind, path) if path.exists() else None
+def published(kind: type[R], experiment: str) -> R | None:
+    """The committed record of an experiment: the study's, else that of a smaller profile."""
+    for profile in ("study", "local"):
+        path = PUBLISHED / f"{experiment}.{profile}.json"
+        if path.exists():
+            return read(kind, path)
+    return None
 
 
 def _rounded(value: Any) -> Any:

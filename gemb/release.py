@@ -50,7 +50,7 @@ def _with_measures(task: str, items: list[Item]) -> list[Item]:
 
 
 def write(folder: Path = released.FOLDER) -> None:
-    """Write all released files: the local profile's vectors, the published run's adaptors."""
+    """Write all released files of the local profile, once it has run on raw data."""
     prepared, slug = _prepared()
     vectors = {k: v for p in prepared for k, v in p.embedded.vectors.items()}
     by_task = {
@@ -94,8 +94,8 @@ def _mp3(item: Item) -> bytes:
 
 
 def write_adaptors(folder: Path = released.FOLDER) -> None:
-    """Write the published run's adaptors of three tasks in float16, once they are trained."""
-    planned = single_task.plan(profiles.get("study"))
+    """Write the local profile's adaptors of three tasks in float16, once they are trained."""
+    planned = single_task.plan(profiles.get(PROFILE))
     for task in ADAPTORS:
         run = next(
             r
@@ -108,7 +108,7 @@ def write_adaptors(folder: Path = released.FOLDER) -> None:
         )
         outcome = runs.load(run)
         if outcome is None:
-            raise RuntimeError(f"{task}: train it first, by `gemb study`")
+            raise RuntimeError(f"{task}: train it first, by `gemb paper --profile {PROFILE}`")
         target = folder / "adaptors" / task
         shutil.rmtree(target, ignore_errors=True)
         runs.adaptor_of(outcome).to(torch.float16).save_pretrained(target)
