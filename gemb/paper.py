@@ -55,6 +55,7 @@ def execute(
             parameters=dict(parameters or {}),
             cwd=str(ROOT),
             progress_bar=sys.stderr.isatty(),
+            stdout_file=sys.stdout,
             stderr_file=sys.stderr,
             kernel_name="python3",
         )
