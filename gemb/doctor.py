@@ -38,8 +38,10 @@ def report() -> list[tuple[str, str]]:
         ("Gemini key", _key()),
         ("network", "not touched: OFFLINE is set" if offline() else "used where needed"),
         *_cache(),
-        *((f"profile {p.name}", "; ".join(filter(None, (p.duration, p.purpose))))
-          for p in profiles.PROFILES.values()),
+        *(
+            (f"profile {p.name}", "; ".join(filter(None, (p.duration, p.purpose))))
+            for p in profiles.PROFILES.values()
+        ),
         *_manifests(),
     ]
 
@@ -94,8 +96,10 @@ def _cache() -> list[tuple[str, str]]:
 
 def _manifests() -> list[tuple[str, str]]:
     try:
-        return [(s.manifest.name, _state(s.manifest.download_bytes, s.bytes, s.present))
-                for s in status()]
+        return [
+            (s.manifest.name, _state(s.manifest.download_bytes, s.bytes, s.present))
+            for s in status()
+        ]
     except (FetchError, ManifestError) as error:
         return [("parts and data", str(error))]
 

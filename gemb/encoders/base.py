@@ -54,9 +54,7 @@ class Encoder(Protocol):
 
     def identity(self, view: str = "whole") -> EncoderIdentity: ...
 
-    def encode(
-        self, items: Sequence[Item], view: str = "whole"
-    ) -> list[np.ndarray | Failure]:
+    def encode(self, items: Sequence[Item], view: str = "whole") -> list[np.ndarray | Failure]:
         """Vectors of each item, float32 ``[n_i, dim]``, in the order given.
 
         An item that cannot be encoded gives a :class:`Failure` in its place;

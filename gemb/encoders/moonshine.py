@@ -122,4 +122,3 @@ class MoonshineBase:
         return ort.InferenceSession(
             str(self._folder / file), options, providers=["CPUExecutionProvider"]
         )
-

@@ -80,9 +80,7 @@ class OpenConcat:
         dim = moonshine.DIM if view == "frames" else DIM
         return EncoderIdentity(self.name, self.revision, dim, _PREPROCESSING, view)
 
-    def encode(
-        self, items: Sequence[Item], view: str = "whole"
-    ) -> list[np.ndarray | Failure]:
+    def encode(self, items: Sequence[Item], view: str = "whole") -> list[np.ndarray | Failure]:
         """Vectors of each item, float32 ``[n_i, 2720]`` (``[T, 416]`` of frames), in order.
 
         Returns:

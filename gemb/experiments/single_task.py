@@ -208,7 +208,7 @@ def _run(
 ) -> Run:
     task = ready.task
     if variant in CONTROLS:
-        fold = Fold(fold.train, fold.val, fold.test)
+        fold = Fold(fold.train[: profile.control_train], fold.val, fold.test)
     return Run(
         task=task.name,
         prompt=task.prompt,
@@ -354,7 +354,9 @@ def _result(
     """All of one task under one protocol."""
     profile, task, folds = planned.profile, ready.task, ready.folds[protocol]
     mine = [r for r in planned.todo if (r.task, r.protocol) == (task.name, protocol)]
-    full = [r for r in mine if len(r.fold.train) == len(folds[r.number].train)]
+    full = [  # all but the shorter ones of the learning curve
+        r for r in mine if r.variant in CONTROLS or len(r.fold.train) == len(folds[r.number].train)
+    ]
     labels = {i.answer for f in folds for i in (*f.train, *f.test)}
     extra_names = sorted({i.subset for f in folds for i in f.extra})
     # answers by subset ("main" first) and method

@@ -116,8 +116,9 @@ def render(text: str, font: Path, landscape: Path, size: int, seed: int) -> byte
     mean = np.asarray(picture, dtype=np.float64).mean(axis=(0, 1))
     picture = Image.blend(picture, Image.new("RGB", (size, size), _rgb(mean)), _CALM)
 
-    shape = _text_shape(text, font, rng.uniform(*_WIDTH) * size, _MAX_HEIGHT * size,
-                        rng.uniform(-_TURN, _TURN))
+    shape = _text_shape(
+        text, font, rng.uniform(*_WIDTH) * size, _MAX_HEIGHT * size, rng.uniform(-_TURN, _TURN)
+    )
     left = int(rng.randint(max(1, size - shape.width + 1)))
     top = int(rng.randint(max(1, size - shape.height + 1)))
     picture.paste(_readable_colour(mean, rng), (left, top), shape)
@@ -128,9 +129,7 @@ def render(text: str, font: Path, landscape: Path, size: int, seed: int) -> byte
     return encoded(Image.fromarray(noisy), "JPEG")
 
 
-def _text_shape(
-    text: str, font: Path, width: float, height: float, turn: float
-) -> Image.Image:
+def _text_shape(text: str, font: Path, width: float, height: float, turn: float) -> Image.Image:
     """The text as a grey mask, turned, at most ``width`` × ``height`` pixels before turning."""
     # the basic layout engine gives the same on every machine; the other may be missing
     at_100 = ImageFont.truetype(font, 100, layout_engine=ImageFont.Layout.BASIC)
