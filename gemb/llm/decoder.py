@@ -69,8 +69,8 @@ class _Cache:
 
     def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         start, self.filled = self.filled, self.filled + k.shape[2]
-        self._columns[0, :, :, start:self.filled] = k
-        self._columns[1, :, :, start:self.filled] = v
+        self._columns[0, :, :, start : self.filled] = k
+        self._columns[1, :, :, start : self.filled] = v
         k, v = self._columns[:, :, :, : self.filled]
         return k.flatten(0, 1), v.flatten(0, 1)
 
@@ -97,9 +97,9 @@ class PackedDecoder:
         self._prefixes: OrderedDict[tuple[int, ...], list[SharedPrefix]] = OrderedDict()
 
     def loss(self, batch: Packed, labels: Sequence[tuple[int, ...]]) -> Tensor:
-        rows, asking = self._rows(batch.lengths, len(batch.prefix), batch.embeds)
-        last = self._last(rows, batch.lengths, [len(row) for row in labels], len(batch.prefix), x)
-        x = batch.embeds
+        x, lengths, shared = batch.embeds, batch.lengths, len(batch.prefix)
+        rows, asking = self._rows(lengths, shared, x)
+        last = self._last(rows, lengths, [len(row) for row in labels], shared, x)
         pasts: Sequence[Past] = self._prefix(batch.prefix) or [NoPast()] * len(self._layers)
         for layer, past in zip(self._layers, pasts, strict=True):
             queries = last if layer is self._layers[-1] else asking
@@ -204,9 +204,7 @@ class PackedDecoder:
         n, g, d = self._heads
         cos, sin = (t[0, :, None] for t in self._rotary(like, positions[None]))  # [T, 1, D]
         sin[..., : d // 2].neg_()
-        return {
-            heads: (cos.repeat(1, heads, 1), sin.repeat(1, heads, 1)) for heads in (n * g, n)
-        }
+        return {heads: (cos.repeat(1, heads, 1), sin.repeat(1, heads, 1)) for heads in (n * g, n)}
 
     @torch.no_grad()
     def _prefix(self, prefix: tuple[int, ...]) -> list[SharedPrefix] | None:

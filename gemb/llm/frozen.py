@@ -97,8 +97,9 @@ class FrozenLLM:
         device = torch.device(device) if device is not None else loading.best_device()
         model, tokenizer, revision = loading.load(name, dtype or loading.best_dtype(device))
         # A folder is known by its own name: its place on the disk identifies nothing.
-        return cls(model.to(device), tokenizer, Path(name).name if Path(name).is_dir() else name,
-                   revision)
+        return cls(
+            model.to(device), tokenizer, Path(name).name if Path(name).is_dir() else name, revision
+        )
 
     @property
     def accelerated(self) -> bool:
@@ -205,13 +206,22 @@ class FrozenLLM:
             )
         if mask is not None and mask.shape != virtual.shape[:2]:
             raise ValueError(f"mask {list(mask.shape)}: expected {list(virtual.shape[:2])}")
-        longest = virtual.shape[1] + new_tokens + max(
-            len(prompt.before) + len(prompt.after) + len(continuation)
-            for prompt, continuation in zip(prompts, continuations, strict=True)
+        longest = (
+            virtual.shape[1]
+            + new_tokens
+            + max(
+                len(prompt.before) + len(prompt.after) + len(continuation)
+                for prompt, continuation in zip(prompts, continuations, strict=True)
+            )
         )
         packed = self._packed if longest <= MAX_LENGTH else None
         batch = pack(
-            self._embeddings, virtual, prompts, continuations, mask, self.dtype,
+            self._embeddings,
+            virtual,
+            prompts,
+            continuations,
+            mask,
+            self.dtype,
             share_prefix=packed is not None,
         )
         return packed or self._generic, batch

@@ -50,8 +50,12 @@ class GenericDecoder:
         padded, mask = self._left_padded(batch)
         # A configuration of our own: a model's may sample or penalise repetition.
         config = GenerationConfig(
-            max_new_tokens=max_new_tokens, do_sample=False, eos_token_id=list(stop),
-            pad_token_id=stop[0], output_logits=True, return_dict_in_generate=True,
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            eos_token_id=list(stop),
+            pad_token_id=stop[0],
+            output_logits=True,
+            return_dict_in_generate=True,
         )
         out = self.model.generate(
             inputs_embeds=padded, attention_mask=mask, generation_config=config

@@ -108,13 +108,18 @@ def fuse_layer(module: Any, heads: tuple[int, int, int]) -> Layer:
         gate_up, gate_up_bias = _fuse([mlp.gate_proj, mlp.up_proj])
     has_qk_norm = hasattr(attention, "q_norm")
     return Layer(
-        attention_norm=norm(module.input_layernorm), qkv=qkv, qkv_bias=qkv_bias,
+        attention_norm=norm(module.input_layernorm),
+        qkv=qkv,
+        qkv_bias=qkv_bias,
         q_norm=norm(attention.q_norm) if has_qk_norm else None,
         k_norm=norm(attention.k_norm) if has_qk_norm else None,
-        out=attention.o_proj.weight.detach(), out_bias=detached(attention.o_proj.bias),
+        out=attention.o_proj.weight.detach(),
+        out_bias=detached(attention.o_proj.bias),
         mlp_norm=norm(module.post_attention_layernorm),
-        gate_up=gate_up, gate_up_bias=gate_up_bias,
-        down=mlp.down_proj.weight.detach(), down_bias=detached(mlp.down_proj.bias),
+        gate_up=gate_up,
+        gate_up_bias=gate_up_bias,
+        down=mlp.down_proj.weight.detach(),
+        down_bias=detached(mlp.down_proj.bias),
         heads=heads,
     )
 
@@ -306,7 +311,7 @@ def backward(grad: Tensor, saved: Saved, layer: Layer, rows: Rows, queries: Quer
         dh = torch.cat([dq, dk, dv], 1).flatten(1) @ layer.qkv
         return layer.attention_norm.backward(dh, saved.x, saved.r, residual=dy)
     # Tokens that do not ask get gradients as keys and values only.
-    dh = torch.cat([dk, dv], 1).flatten(1) @ layer.qkv[n * g * d:]
+    dh = torch.cat([dk, dv], 1).flatten(1) @ layer.qkv[n * g * d :]
     dh.index_add_(0, queries.index, dq.flatten(1) @ layer.qkv[: n * g * d])
     residual = torch.zeros_like(saved.x).index_copy_(0, queries.index, dy)
     return layer.attention_norm.backward(dh, saved.x, saved.r, residual=residual)

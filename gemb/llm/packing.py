@@ -75,7 +75,7 @@ def pack(
     lengths = []
     for prompt, continuation, count in zip(prompts, continuations, counts, strict=True):
         start = len(ids)
-        ids += prompt.before[len(prefix):]
+        ids += prompt.before[len(prefix) :]
         places += range(len(ids), len(ids) + count)
         ids += [0] * count  # any token: its embedding is overwritten
         ids += prompt.after + continuation
