@@ -11,7 +11,8 @@ from gemb.llm import frozen as frozen_module
 
 FAST = ["llama", "qwen2", "qwen3"]
 GENERIC = ["qwen2-sliding", "gpt2", "gpt-neox"]
-EVERY = pytest.mark.parametrize("llm", [*FAST, *GENERIC, "smollm2"], indirect=True)
+EVERY = pytest.mark.parametrize("llm", [*FAST, *GENERIC], indirect=True)
+EVERY_AND_SMOLLM2 = pytest.mark.parametrize("llm", [*FAST, *GENERIC, "smollm2"], indirect=True)
 
 ANSWERS = ["cat", "an old aeroplane", ""]
 
@@ -64,7 +65,7 @@ def test_other_architectures_take_transformers_path(llm: FrozenLLM) -> None:
     assert not llm.accelerated
 
 
-@EVERY
+@EVERY_AND_SMOLLM2
 def test_loss_is_transformers_loss_of_the_same_text(llm: FrozenLLM) -> None:
     """Virtual tokens that are a text's embeddings are that text."""
     words = llm.tokenizer("an owl", add_special_tokens=False)["input_ids"]
@@ -78,7 +79,7 @@ def test_loss_is_transformers_loss_of_the_same_text(llm: FrozenLLM) -> None:
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
 
 
-@EVERY
+@EVERY_AND_SMOLLM2
 def test_loss_and_gradients_equal_a_plain_loop(
     llm: FrozenLLM, virtual: Tensor, prompts: list[Prompt]
 ) -> None:
@@ -177,7 +178,7 @@ def test_answers_of_smollm2_end_at_different_times(smollm: FrozenLLM) -> None:
         assert answer.logprob == pytest.approx(logprob, abs=1e-4)
     finished = answers[0]
     loss = smollm.loss(blind[:1], prompts[:1], [finished.text])
-    assert finished.logprob == pytest.approx(-float(loss), abs=1e-4)
+    assert finished.logprob == pytest.approx(-loss.item(), abs=1e-4)
 
 
 @pytest.mark.parametrize("llm", ["qwen3"], indirect=True)
@@ -205,25 +206,30 @@ def test_weights_are_the_same_bits_after_training(
         loss = llm.loss(virtual, prompts, ANSWERS)
         loss.backward()
         optimiser.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     assert losses[-1] < losses[0]
     assert llm.weights_sha256() == before and llm.identity() == identity
     assert not llm.model.training
 
 
-def test_bfloat16_gradients_point_the_same_way(smollm: FrozenLLM) -> None:
+def test_bfloat16_is_as_near_to_float32_as_transformers_bfloat16(smollm: FrozenLLM) -> None:
+    """A few items are ill-conditioned in bfloat16 whoever computes them: medians are compared."""
     half = FrozenLLM.load("smollm2-135m", dtype=torch.bfloat16, device="cpu")
     torch.manual_seed(0)
-    virtual = (0.1 * torch.randn(4, 1, smollm.hidden_size)).requires_grad_()
-    prompts = [smollm.prompt("What is it?")] * 4
-    answers = ["cat", "dog", "bird", "ship"]
-    losses = [model.loss(virtual, prompts, answers) for model in (smollm, half)]
-    assert losses[1].dtype == torch.float32
+    virtual = (0.1 * torch.randn(12, 1, smollm.hidden_size)).requires_grad_()
+    prompts = [smollm.prompt("What is it?")] * 12
+    answers = ["cat", "dog", "bird", "ship"] * 3
+    losses = [
+        smollm.loss(virtual, prompts, answers),
+        half.loss(virtual, prompts, answers),
+        plain_loss(half, virtual.bfloat16(), prompts, answers),
+    ]
+    exact, ours, plain = (torch.autograd.grad(loss, virtual)[0].flatten(1) for loss in losses)
+    assert losses[1].dtype == ours.dtype == torch.float32
     torch.testing.assert_close(losses[1], losses[0], rtol=0.02, atol=0.02)
-    exact, rounded = (torch.autograd.grad(loss, virtual)[0].flatten(1) for loss in losses)
-    assert rounded.dtype == torch.float32
-    assert torch.cosine_similarity(exact, rounded).min() > 0.98
-    assert 0 <= batch_disagreement(half, virtual.detach(), prompts, max_new_tokens=4) <= 1
+    error, allowed = ((g - exact).norm(dim=1) / exact.norm(dim=1) for g in (ours, plain))
+    assert error.median() < 1.5 * allowed.median() < 0.3
+    assert 0 <= batch_disagreement(half, virtual.detach()[:4], prompts[:4], max_new_tokens=4) <= 1
 
 
 @pytest.mark.parametrize("llm", ["llama"], indirect=True)
