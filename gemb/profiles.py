@@ -33,7 +33,7 @@ class Training(_Strict):
     noise: float = Field(
         default=0.7, ge=0, description="deviation of Gaussian noise on standardised inputs"
     )
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-2
     weight_decay: float = 0.01
     batch_size: int = 8
     epochs: int = Field(default=4, gt=0)
@@ -105,7 +105,7 @@ PROFILES: dict[str, Profile] = {
                 "commands": Sizes(train=338, val=60, test=120),
                 **{t: Sizes(train=120, val=40, test=120, folds=2) for t in FOLD_TASKS},
             },
-            epochs_by_task={"scene-text": 3, "gender": 3},
+            epochs_by_task={"scene-text": 2, "gender": 5, "commands": 6},
             linear_tasks=("clothing", "words"),
             control_train=64,
             curve_sizes=(100,),
@@ -121,7 +121,7 @@ PROFILES: dict[str, Profile] = {
                 "commands": Sizes(train=676, val=80, test=300),
                 **{t: Sizes(train=160, val=60, test=300, folds=3) for t in FOLD_TASKS},
             },
-            epochs_by_task={"scene-text": 4, "gender": 3, "commands": 5},
+            epochs_by_task={"gender": 5, "commands": 6},
             curve_sizes=(50, 100, 200),
         ),
     )
