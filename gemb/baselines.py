@@ -66,7 +66,9 @@ def predictions(
             if isinstance(classifier, KNeighborsClassifier) and classifier.n_neighbors > len(x):
                 continue
             with warnings.catch_warnings():
-                # a tiny sample may not converge, and may have classes without any spread
+                # a tiny sample may not converge, may have classes without any spread, and there
+                # may be nearly as many answers as items
+                warnings.filterwarnings("ignore", message="The number of unique classes")
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 warnings.filterwarnings("ignore", module="sklearn.neighbors._nearest_centroid")
                 classifier.fit(x, list(train_answers))
