@@ -638,7 +638,8 @@ def findings(record: SingleTaskRecord) -> Shown:
     """What the record says, in sentences whose every number is taken from it."""
     fixed = [r for r in record.results if r.protocol == "leak-free"]
     said: list[str] = []
-    close, behind = [], []
+    close: list[str] = []
+    behind: list[str] = []
     for result in fixed:
         found = _try(result, "logistic regression")
         if found is not None and found.difference is not None:
