@@ -14,7 +14,6 @@ from itertools import chain
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from gemb.llm.layer import (
@@ -29,12 +28,15 @@ from gemb.llm.layer import (
     forward,
     fuse_layer,
 )
+from gemb.llm.linear import FrozenLinear
 from gemb.llm.packing import Packed
 
 MODEL_TYPES = ("llama", "qwen2", "qwen3")
 # Written-out attention holds [B, heads, S, S] probabilities; longer sequences
 # are left to transformers' flash attention.
 MAX_LENGTH = 512
+# Packed weights are held beside the model's own, twice: only where that is little memory.
+PACKED_WEIGHTS = 500_000_000
 _KEPT_PREFIXES = 8
 
 
@@ -86,14 +88,22 @@ class PackedDecoder:
 
     def __init__(self, model: Any):
         config, body = model.config, model.model
+        last = body.layers[-1]
         n = config.num_key_value_heads
         d = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         heads = (n, config.num_attention_heads // n, d)
         self._heads = heads
-        self._layers = [fuse_layer(module, heads) for module in body.layers]
+        packed = sum(p.numel() for p in model.parameters()) <= PACKED_WEIGHTS
+        self._layers = [
+            fuse_layer(module, heads, packed, last=module is last) for module in body.layers
+        ]
         self._norm = Norm(body.norm.weight.detach(), body.norm.variance_epsilon)
         self._embeddings, self._rotary = body.embed_tokens, body.rotary_emb
-        self._head = model.lm_head
+        self._head = FrozenLinear(
+            model.lm_head.weight.detach(),
+            None if model.lm_head.bias is None else model.lm_head.bias.detach(),
+            packed,
+        )
         self._prefixes: OrderedDict[tuple[int, ...], list[SharedPrefix]] = OrderedDict()
 
     def loss(self, batch: Packed, labels: Sequence[tuple[int, ...]]) -> Tensor:
@@ -127,7 +137,7 @@ class PackedDecoder:
         results: list[tuple[list[int], list[float]]] = [([], []) for _ in lengths]
         alive = list(range(len(lengths)))
         for step in range(max_new_tokens):
-            logits = F.linear(self._norm.forward(x)[0], self._head.weight, self._head.bias).float()
+            logits = self._head.forward(self._norm.forward(x)[0]).float()
             best, tokens = logits.max(-1)
             logprobs = best - logits.logsumexp(-1)
             going = []

@@ -34,6 +34,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from gemb.llm.linear import FrozenLinear
+
 
 @dataclass(frozen=True)
 class Norm:
@@ -63,65 +65,59 @@ class Norm:
 
 @dataclass(frozen=True)
 class Layer:
-    """One decoder layer's weights; a bias or a norm is ``None`` where the model has none."""
+    """One decoder layer's weights; a head norm is ``None`` where the model has none."""
 
     attention_norm: Norm
-    qkv: Tensor  # [(N·G + 2·N)·D, H]
-    qkv_bias: Tensor | None
+    qkv: FrozenLinear  # H → (N·G + 2·N)·D
     q_norm: Norm | None  # over D
     k_norm: Norm | None
-    out: Tensor  # [H, N·G·D]
-    out_bias: Tensor | None
+    out: FrozenLinear  # N·G·D → H
     mlp_norm: Norm
-    gate_up: Tensor  # [2·F, H]
-    gate_up_bias: Tensor | None
-    down: Tensor  # [H, F]
-    down_bias: Tensor | None
+    gate_up: FrozenLinear  # H → 2·F
+    down: FrozenLinear  # F → H
     heads: tuple[int, int, int]  # N, G, D
 
 
-def _fuse(modules: Sequence[torch.nn.Linear]) -> tuple[Tensor, Tensor | None]:
+def _fuse(modules: Sequence[torch.nn.Linear], packed: bool) -> FrozenLinear:
     """Stack the modules' weights and make the modules views of the stack."""
     weight = torch.cat([m.weight for m in modules])
     for module, rows in zip(modules, weight.split([m.out_features for m in modules]), strict=True):
         module.weight.data = rows
     if modules[0].bias is None:
-        return weight, None
+        return FrozenLinear(weight, None, packed)
     bias = torch.cat([m.bias for m in modules])
     for module, rows in zip(modules, bias.split([m.out_features for m in modules]), strict=True):
         module.bias.data = rows
-    return weight, bias
+    return FrozenLinear(weight, bias, packed)
 
 
-def fuse_layer(module: Any, heads: tuple[int, int, int]) -> Layer:
-    """Weights of a transformers layer, whose modules become views of the fused ones."""
+def fuse_layer(module: Any, heads: tuple[int, int, int], packed: bool, last: bool) -> Layer:
+    """Weights of a transformers layer, whose modules become views of the fused ones.
+
+    ``packed`` keeps them in the processor's own order as well; the ``last`` layer's
+    queries are made of fewer rows than its keys, so its qkv is used in parts and is not.
+    """
 
     def norm(m: Any) -> Norm:
         return Norm(m.weight.detach(), m.variance_epsilon)
 
-    def detached(parameter: Tensor | None) -> Tensor | None:
-        return None if parameter is None else parameter.detach()
+    def single(m: torch.nn.Linear) -> FrozenLinear:
+        return FrozenLinear(m.weight.detach(), None if m.bias is None else m.bias.detach(), packed)
 
     attention, mlp = module.self_attn, module.mlp
-    with torch.no_grad():
-        qkv, qkv_bias = _fuse([attention.q_proj, attention.k_proj, attention.v_proj])
-        gate_up, gate_up_bias = _fuse([mlp.gate_proj, mlp.up_proj])
     has_qk_norm = hasattr(attention, "q_norm")
-    return Layer(
-        attention_norm=norm(module.input_layernorm),
-        qkv=qkv,
-        qkv_bias=qkv_bias,
-        q_norm=norm(attention.q_norm) if has_qk_norm else None,
-        k_norm=norm(attention.k_norm) if has_qk_norm else None,
-        out=attention.o_proj.weight.detach(),
-        out_bias=detached(attention.o_proj.bias),
-        mlp_norm=norm(module.post_attention_layernorm),
-        gate_up=gate_up,
-        gate_up_bias=gate_up_bias,
-        down=mlp.down_proj.weight.detach(),
-        down_bias=detached(mlp.down_proj.bias),
-        heads=heads,
-    )
+    with torch.no_grad():
+        return Layer(
+            attention_norm=norm(module.input_layernorm),
+            qkv=_fuse([attention.q_proj, attention.k_proj, attention.v_proj], packed and not last),
+            q_norm=norm(attention.q_norm) if has_qk_norm else None,
+            k_norm=norm(attention.k_norm) if has_qk_norm else None,
+            out=single(attention.o_proj),
+            mlp_norm=norm(module.post_attention_layernorm),
+            gate_up=_fuse([mlp.gate_proj, mlp.up_proj], packed),
+            down=single(mlp.down_proj),
+            heads=heads,
+        )
 
 
 @dataclass(frozen=True)
@@ -271,16 +267,16 @@ def forward(
     p = torch.baddbmm(queries.bias, k, q.transpose(1, 2), alpha=d**-0.5).softmax(1)
     o = torch.bmm(p.transpose(1, 2), v)  # [B·N, Q, D]
     o = queries.rows.unpad(_from_query_heads(o, queries.rows.grid, n, g, d))  # [L, N·G·D]
-    y = _linear_onto(x if queries.index is None else x[queries.index], o, layer.out, layer.out_bias)
+    y = layer.out.forward(o, residual=x if queries.index is None else x[queries.index])
     h, y_r = layer.mlp_norm.forward(y)
-    gate_up = F.linear(h, layer.gate_up, layer.gate_up_bias)
+    gate_up = layer.gate_up.forward(h)
     gate, up = gate_up.chunk(2, dim=-1)
     activated = F.silu(gate)
     z = activated * up
     if train:  # both halves are spent: the slopes take their place
         torch.ops.aten.silu_backward.grad_input(up, gate, grad_input=gate)
         up.copy_(activated)
-    out = _linear_onto(y, z, layer.down, layer.down_bias)
+    out = layer.down.forward(z, residual=y)
     return out, Saved(x, r, head_norms, q, k, v, p, y, y_r, gate_up)
 
 
@@ -288,11 +284,12 @@ def backward(grad: Tensor, saved: Saved, layer: Layer, rows: Rows, queries: Quer
     """Gradient ``[T, H]`` of the layer's input, given that of its output ``[L, H]``."""
     n, g, d = layer.heads
     # MLP: z = silu(gate)·up, out = y + z·downᵀ
-    dz = grad @ layer.down  # [L, F]
+    dz = layer.down.backward(grad)  # [L, F]
     d_gate_up = saved.slopes.view(len(dz), 2, -1).mul_(dz[:, None]).flatten(1)
-    dy = layer.mlp_norm.backward(d_gate_up @ layer.gate_up, saved.y, saved.y_r, residual=grad)
+    dh = layer.gate_up.backward(d_gate_up)
+    dy = layer.mlp_norm.backward(dh, saved.y, saved.y_r, residual=grad)
     # Attention: S = k·qᵀ/√D + bias, P = softmax over keys, o = Pᵀ·v
-    do = _to_query_heads(queries.rows.pad((dy @ layer.out).view(-1, n * g, d)), n, g, d)
+    do = _to_query_heads(queries.rows.pad(layer.out.backward(dy).view(-1, n * g, d)), n, g, d)
     dv = torch.bmm(saved.p, do)  # [B·N, K, D]
     dp = torch.bmm(saved.v, do.transpose(1, 2))  # [B·N, K, Q]
     ds = torch.ops.aten._softmax_backward_data(dp, saved.p, 1, dp.dtype).mul_(d**-0.5)
@@ -308,11 +305,12 @@ def backward(grad: Tensor, saved: Saved, layer: Layer, rows: Rows, queries: Quer
         dq = layer.q_norm.backward(dq, raw_q, q_r, residual=None)
         dk = layer.k_norm.backward(dk, raw_k, k_r, residual=None)
     if queries.index is None:
-        dh = torch.cat([dq, dk, dv], 1).flatten(1) @ layer.qkv
+        dh = layer.qkv.backward(torch.cat([dq, dk, dv], 1).flatten(1))
         return layer.attention_norm.backward(dh, saved.x, saved.r, residual=dy)
     # Tokens that do not ask get gradients as keys and values only.
-    dh = torch.cat([dk, dv], 1).flatten(1) @ layer.qkv[n * g * d :]
-    dh.index_add_(0, queries.index, dq.flatten(1) @ layer.qkv[: n * g * d])
+    asked = n * g * d
+    dh = layer.qkv.rows(asked).backward(torch.cat([dk, dv], 1).flatten(1))
+    dh.index_add_(0, queries.index, layer.qkv.rows(0, asked).backward(dq.flatten(1)))
     residual = torch.zeros_like(saved.x).index_copy_(0, queries.index, dy)
     return layer.attention_norm.backward(dh, saved.x, saved.r, residual=residual)
 
@@ -328,12 +326,12 @@ class HeadLoss(torch.autograd.Function):
     GROUP = 256
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, norm: Norm, head: torch.nn.Linear, targets: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, norm: Norm, head: FrozenLinear, targets: Tensor) -> Tensor:
         h, r = norm.forward(x)
         losses, gradients = [], []
         groups = zip(h.split(HeadLoss.GROUP), targets.split(HeadLoss.GROUP), strict=True)
         for part, target in groups:
-            logits = F.linear(part, head.weight, head.bias)  # [l, V]
+            logits = head.forward(part)  # [l, V]
             top, best = logits.max(-1, keepdim=True)
             p = torch.softmax(logits, -1, dtype=torch.float32)
             # log Σ exp = max − log p(max), which no small probability can make infinite
@@ -341,7 +339,7 @@ class HeadLoss(torch.autograd.Function):
             losses.append(log_sum - logits.gather(1, target[:, None]).float())
             if ctx.needs_input_grad[0]:
                 p.scatter_add_(1, target[:, None], p.new_full((len(target), 1), -1.0))
-                gradients.append(p.to(part.dtype) @ head.weight)
+                gradients.append(head.backward(p.to(part.dtype)))
         if gradients:
             dh = torch.cat(gradients).div_(len(targets))
             ctx.gradient = norm.backward(dh, x, r, residual=None)
@@ -357,21 +355,12 @@ def _project(h: Tensor, layer: Layer, index: Tensor | None) -> tuple[Tensor, Ten
     """Queries ``[L, N·G, D]``, keys and values ``[T, N, D]`` of normalised ``h [T, H]``."""
     n, g, d = layer.heads
     if index is None:
-        qkv = F.linear(h, layer.qkv, layer.qkv_bias).view(-1, n * g + 2 * n, d)
+        qkv = layer.qkv.forward(h).view(-1, n * g + 2 * n, d)
         return qkv.split([n * g, n, n], 1)
     asked = n * g * d
-    bias_q = bias_kv = None
-    if layer.qkv_bias is not None:
-        bias_q, bias_kv = layer.qkv_bias[:asked], layer.qkv_bias[asked:]
-    q = F.linear(h[index], layer.qkv[:asked], bias_q).view(-1, n * g, d)
-    k, v = F.linear(h, layer.qkv[asked:], bias_kv).view(-1, 2 * n, d).chunk(2, 1)
+    q = layer.qkv.rows(0, asked).forward(h[index]).view(-1, n * g, d)
+    k, v = layer.qkv.rows(asked).forward(h).view(-1, 2 * n, d).chunk(2, 1)
     return q, k, v
-
-
-def _linear_onto(residual: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """``residual + x·weightᵀ + bias``, the sum within the product."""
-    out = torch.addmm(residual, x, weight.t())
-    return out if bias is None else out.add_(bias)
 
 
 def _to_query_heads(x: Tensor, n: int, g: int, d: int) -> Tensor:
