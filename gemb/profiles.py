@@ -118,10 +118,15 @@ PROFILES: dict[str, Profile] = {
             seeds=(0, 1, 2),
             sizes=Sizes(train=300, val=60, test=240),
             sizes_by_task={
-                "commands": Sizes(train=676, val=80, test=300),
-                **{t: Sizes(train=160, val=60, test=300, folds=3) for t in FOLD_TASKS},
+                "commands": Sizes(train=507, val=80, test=300),
+                **{t: Sizes(train=200, val=60, test=300, folds=3) for t in FOLD_TASKS},
             },
-            epochs_by_task={"gender": 5, "commands": 6},
+            epochs_by_task={
+                "commands": 6,
+                "scene-text": 3,
+                **{t: 5 for t in FOLD_TASKS},
+            },
+            control_train=200,
             curve_sizes=(50, 100, 200),
         ),
     )
