@@ -124,7 +124,7 @@ PROFILES: dict[str, Profile] = {
             epochs_by_task={
                 "commands": 6,
                 "scene-text": 3,
-                **{t: 5 for t in FOLD_TASKS},
+                **dict.fromkeys(FOLD_TASKS, 5),
             },
             control_train=200,
             curve_sizes=(50, 100, 200),

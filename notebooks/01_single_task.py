@@ -51,6 +51,9 @@ published = records.published(records.SingleTaskRecord, "single_task")
 # 95% bootstrap intervals over groups. The baselines see the same vectors, the same training items
 # and the same standardisation, and are tuned on the same validation items.
 
+# %% tags=["hide-input"]
+figures.data_table(record)
+
 # %% [markdown]
 # ## Results
 
@@ -60,14 +63,14 @@ figures.accuracy_chart(record)
 # %% tags=["hide-input"]
 figures.main_table(record, published)
 
-# %% tags=["hide-input"]
-figures.gap_statement(record)
-
 # %% [markdown]
 # ### What it means
 
 # %% tags=["hide-input"]
 figures.findings(record)
+
+# %% tags=["hide-input"]
+figures.gap_table(record)
 
 # %% [markdown]
 # Accuracy against another split, for the leakage that a random fifth allows:

@@ -30,7 +30,10 @@ def result(task, protocol="leak-free", **more):
         controls=[method("shuffled labels", 0.12, outside=0.0)],
         confusion={"bag": {"bag": 0.5, "(other)": 0.5}, "coat": {"bag": 1.0}},
         curve=[{"n_train": 5, "adaptor": [0.4, 0.5], "logistic regression": 0.6}],
-        history=[{"epoch": 1, "val_accuracy": 0.3}, {"epoch": 2, "val_accuracy": 0.5}],
+        history=[
+            {"epoch": 1, "train_loss": 4.0, "val_accuracy": 0.3, "number": 0, "seed": 0},
+            {"epoch": 2, "train_loss": 0.9, "val_accuracy": 0.5, "number": 0, "seed": 0},
+        ],
         seconds_embedding=1,
         seconds_training=2,
         seconds_answering=3,
@@ -51,13 +54,20 @@ def record():
 
 def test_the_main_table_labels_the_studys_numbers_and_the_stand_ins(record):
     frame = figures.main_frame(record)
-    assert list(frame["data here"]) == ["Fashion-MNIST", "stand-in: ten words by synthetic voices"]
-    assert list(frame["the study's own, on its data"]) == [
+    assert list(frame["task"]) == ["Clothing classification", "Word-level STT*"]
+    assert list(frame["the study, its data"]) == [
         "83.0 (Fashion-MNIST)",
         "94.0 (Google Speech Commands)",
     ]
-    assert list(frame["adaptor, exact match"]) == ["80.0 (70.0–90.0)"] * 2
-    assert frame["adaptor − logistic regression"][0] == "−5.0 (−9.0 to −1.0)"
+    assert list(frame["adaptor"]) == ["80.0 (70.0–90.0)"] * 2
+    assert "stand-in: ten words by synthetic voices" in repr(figures.data_table(record))
+
+
+def test_a_gap_is_shown_with_what_it_is_made_of(record):
+    text = repr(figures.gap_table(record))
+    assert "−5.0 (−9.0 to −1.0)" in text and "4.00" in text and "0.90" in text
+    # the interval reaches below −6 and the mean below −3
+    assert figures.small_gap(record.results[0]) is False
 
 
 def test_a_readers_run_stands_beside_the_published_one(record):
@@ -77,7 +87,8 @@ def test_every_figure_has_alternative_text_and_every_table_its_csv(record):
         assert 'alt="' in shown._repr_html_() and shown.png.startswith(b"\x89PNG")
     for shown in (
         figures.main_table(record),
-        figures.gap_statement(record),
+        figures.gap_table(record),
+        figures.data_table(record),
         figures.splits_table(record),
         figures.controls_table(record),
         figures.cost_table(record),
@@ -99,5 +110,6 @@ def test_the_summary_names_the_stand_ins_and_the_profile(record):
 
 def test_the_findings_say_what_the_record_says(record):
     text = repr(figures.findings(record))
-    assert "costs more: Clothing classification (−5.0 points)" in text
+    assert "It costs more on Clothing classification (−5.0 points)" in text
+    assert "the training loss still stands at 0.90" in text
     assert "12.0 (2.0–22.0)% (shuffled labels" in text

@@ -1,0 +1,88 @@
+"""What a notebook shows: pictures with alternative text, tables with their CSV."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from gemb.records import Score
+
+# Okabe and Ito's palette as seaborn has it: told apart by the colour-blind.
+PALETTE = sns.color_palette("colorblind")
+ADAPTOR, LINEAR, STUDY, GREY = PALETTE[0], PALETTE[1], PALETTE[2], "0.45"
+STYLE: Any = {
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "legend.frameon": False,
+    "svg.hashsalt": "gemb",
+}
+
+
+class Shown:
+    """Something a notebook shows as HTML, and a terminal as text; a figure also has its PNG."""
+
+    def __init__(self, markup: str, text: str, png: bytes = b""):
+        self.markup, self.text, self.png = markup, text, png
+
+    def save(self, path: Path) -> None:
+        """Write a figure's PNG."""
+        path.write_bytes(self.png)
+
+    def _repr_html_(self) -> str:
+        return self.markup
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def picture(figure: Figure, alt: str) -> Shown:
+    """A figure as a PNG on white, with the alternative text that a reader without sight hears."""
+    buffer = io.BytesIO()
+    # no creation date and no version, so that the same figure has the same bytes
+    figure.savefig(buffer, format="png", dpi=130, bbox_inches="tight", metadata={"Software": None})
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return Shown(
+        f'<img alt="{html.escape(alt)}" style="max-width:100%;height:auto" '
+        f'src="data:image/png;base64,{data}">',
+        f"[figure: {alt}]",
+        buffer.getvalue(),
+    )
+
+
+def table(frame: pd.DataFrame, name: str, caption: str) -> Shown:
+    """A table that scrolls sideways on a narrow screen, with its CSV to download below."""
+    if frame.empty:
+        return Shown(
+            f"<p>{html.escape(caption)}</p><p>Nothing of this under this profile.</p>",
+            f"{caption}\nNothing of this under this profile.",
+        )
+    csv = base64.b64encode(frame.to_csv(index=False).encode()).decode()
+    body = frame.to_html(index=False, border=0, na_rep="–", justify="left")
+    return Shown(
+        f'<div style="overflow-x:auto"><p>{html.escape(caption)}</p>{body}</div>'
+        f'<p><a download="{name}.csv" href="data:text/csv;base64,{csv}">{name}.csv</a></p>',
+        f"{caption}\n{frame.to_string(index=False)}",
+    )
+
+
+def percent(score: Score | None, interval: bool = True) -> str:
+    """A score as per cent with its interval, such as ``85.2 (82.0–88.1)``."""
+    if score is None:
+        return "–"
+    value, low, high = (
+        f"{100 * x:.1f}".replace("-", "−") for x in (score.value, score.low, score.high)
+    )
+    # a dash between negative numbers cannot be read
+    between = "–" if score.low >= 0 else " to "
+    return f"{value} ({low}{between}{high})" if interval else value

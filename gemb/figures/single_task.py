@@ -1,0 +1,473 @@
+"""Section 1 in tables and sentences, from its record alone."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gemb import tasks
+from gemb.figures.shown import Shown, percent, table
+from gemb.records import MethodResult, Score, SingleTaskRecord, TaskResult
+
+BASELINES = (
+    "majority",
+    "k-NN",
+    "nearest class mean",
+    "logistic regression",
+    "MLP head",
+    "linear adaptor",
+)
+
+
+def _spread(score: Score) -> str:
+    return "–" if score.seed_std is None else f"{100 * score.seed_std:.1f}"
+
+
+def method_of(result: TaskResult, method: str) -> MethodResult | None:
+    """The result of one method, ``None`` if it was not run."""
+    try:
+        return result.method(method)
+    except KeyError:
+        return None
+
+
+def data_of(result: TaskResult) -> str:
+    """The data a result is on, and that they are a stand-in where they are."""
+    task = tasks.get(result.task)
+    return f"stand-in: {task.stand_in}" if task.stand_in else task.paper_dataset
+
+
+def _title(result: TaskResult) -> str:
+    """The task's title, starred where its data are a stand-in."""
+    task = tasks.get(result.task)
+    return task.title + ("*" if task.stand_in else "")
+
+
+def data_table(record: SingleTaskRecord, protocol: str = "leak-free") -> Shown:
+    """What is run: data, sizes and prompt of each task."""
+    rows = [
+        {
+            "task": _title(result),
+            "data here": data_of(result),
+            "the study's data": tasks.get(result.task).paper_dataset,
+            "prompt": tasks.get(result.task).prompt,
+            "answers": len(result.classes),
+            "training items": result.n_train,
+            "test items": result.n_test,
+            "test groups": result.groups,
+        }
+        for result in record.results
+        if result.protocol == protocol
+    ]
+    return table(
+        pd.DataFrame(rows),
+        "single_task_data",
+        f"What is run, {protocol} split, profile {record.provenance.profile}; of tasks "
+        "cross-validated over groups, training items are those of one fold. * stand-in data.",
+    )
+
+
+def main_frame(
+    record: SingleTaskRecord,
+    published: SingleTaskRecord | None = None,
+    protocol: str = "leak-free",
+) -> pd.DataFrame:
+    """One row a task: the adaptor beside its baselines, and the study's number, in per cent.
+
+    With ``published`` a column shows the published run's accuracy beside this run's.
+    """
+    rows: list[dict[str, Any]] = []
+    for result in record.results:
+        if result.protocol != protocol:
+            continue
+        task, main = tasks.get(result.task), result.method("adaptor")
+        row: dict[str, Any] = {
+            "task": _title(result),
+            "adaptor": percent(main.accuracy),
+            "macro": percent(main.macro_accuracy),
+            "± seeds": _spread(main.accuracy),
+        }
+        if published is not None and published.provenance.profile != record.provenance.profile:
+            theirs = (
+                published.of(task.name, protocol) if published.has(task.name, protocol) else None
+            )
+            row[f"published run ({published.provenance.profile})"] = (
+                percent(theirs.method("adaptor").accuracy) if theirs else "–"
+            )
+        for method in BASELINES:
+            found = method_of(result, method)
+            row[method] = percent(found.accuracy, interval=False) if found else "–"
+        row["outside the answers"] = f"{100 * (main.outside or 0):.1f}"
+        row["the study, its data"] = f"{100 * task.paper_accuracy:.1f} ({task.paper_dataset})"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def main_table(
+    record: SingleTaskRecord,
+    published: SingleTaskRecord | None = None,
+    protocol: str = "leak-free",
+) -> Shown:
+    """The section's main table."""
+    return table(
+        main_frame(record, published, protocol),
+        f"single_task_{protocol}",
+        f"Exact match in per cent with 95% intervals, {protocol} split, profile "
+        f"{record.provenance.profile}. * stand-in data. The last column is the study's, on its "
+        "own data, encoder and language model.",
+    )
+
+
+def summary(record: SingleTaskRecord) -> str:
+    """The results in a Markdown table of five columns, for README and first page."""
+    lines = [
+        "| task | data of this run | adaptor, exact match % (95% interval) | logistic regression "
+        "on the same vectors | majority | the study's number, on its own data |",
+        "|---|---|---|---|---|---|",
+    ]
+    for result in record.results:
+        if result.protocol != "leak-free":
+            continue
+        task = tasks.get(result.task)
+        lines.append(
+            "| "
+            + " | ".join(
+                [
+                    task.title,
+                    data_of(result),
+                    percent(result.method("adaptor").accuracy),
+                    percent(result.method("logistic regression").accuracy, False),
+                    percent(result.method("majority").accuracy, False),
+                    f"{100 * task.paper_accuracy:.1f} ({task.paper_dataset})",
+                ]
+            )
+            + " |"
+        )
+    about = record.provenance
+    lines += [
+        "",
+        f"Leak-free split, profile `{about.profile}`, encoder `{about.encoder}`, language "
+        f"model `{about.llm}`, {len(about.settings['seeds'])} seed(s), {about.finished}. "
+        "Stand-in data are not the study's: the last column is for orientation, not for "
+        "comparison.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def gap_table(record: SingleTaskRecord) -> Shown:
+    """What reading the vector through a language model costs, and what the cost is made of."""
+    rows = []
+    for result in record.results:
+        regression = method_of(result, "logistic regression")
+        if result.protocol != "leak-free" or regression is None or regression.difference is None:
+            continue
+        head = method_of(result, "MLP head")
+        rows.append(
+            {
+                "task": _title(result),
+                "adaptor − logistic regression": percent(regression.difference),
+                "at most 3 points, or more than 6 excluded": "yes" if small_gap(result) else "no",
+                "adaptor − MLP head": percent(head.difference) if head else "–",
+                "training loss, first epoch": f"{_loss(result, first=True):.2f}",
+                "last epoch": f"{_loss(result):.2f}",
+            }
+        )
+    return table(
+        pd.DataFrame(rows),
+        "single_task_gap",
+        "Does the detour through a language model cost accuracy? Paired differences on the same "
+        "vectors, in points with 95% interval. The MLP head has the adaptor's form without the "
+        "language model: what both lose against logistic regression is lost to overfitting. A "
+        "training loss near 0 says that more epochs would not help, one well above they would.",
+    )
+
+
+def small_gap(result: TaskResult) -> bool | None:
+    """Whether the adaptor is at most 3 points behind logistic regression, or surely not 6.
+
+    ``None`` if logistic regression was not run.
+    """
+    regression = method_of(result, "logistic regression")
+    if regression is None or regression.difference is None:
+        return None
+    return regression.difference.value >= -0.03 or regression.difference.low >= -0.06
+
+
+def _loss(result: TaskResult, first: bool = False) -> float:
+    """Mean training loss of the first or the last epoch of each training."""
+    by_run: dict[tuple[int, int], list[dict[str, Any]]] = {}
+    for epoch in result.history:
+        by_run.setdefault((epoch["number"], epoch["seed"]), []).append(epoch)
+    pick = min if first else max
+    return float(
+        np.mean([pick(run, key=lambda e: e["epoch"])["train_loss"] for run in by_run.values()])
+    )
+
+
+def splits_table(record: SingleTaskRecord) -> Shown:
+    """The study's random fifth beside the leak-free split."""
+    rows = []
+    for task in dict.fromkeys(r.task for r in record.results):
+        if not (record.has(task) and record.has(task, "random")):
+            continue
+        fixed, drawn = record.of(task), record.of(task, "random")
+        rows.append(
+            {
+                "task": tasks.get(task).title,
+                "leak-free means": "none exists: a random split, fixed"
+                if fixed.split == "none"
+                else {
+                    "official": "the official test set",
+                    "holdout": f"unseen {tasks.get(task).grouped_by}",
+                    "folds": f"folds over {tasks.get(task).grouped_by}s",
+                }[fixed.split],
+                "leak-free": percent(fixed.method("adaptor").accuracy),
+                "random fifth": percent(drawn.method("adaptor").accuracy),
+                "± seeds": _spread(drawn.method("adaptor").accuracy),
+                "logistic regression, leak-free": percent(
+                    fixed.method("logistic regression").accuracy, False
+                ),
+                "logistic regression, random fifth": percent(
+                    drawn.method("logistic regression").accuracy, False
+                ),
+            }
+        )
+    return table(
+        pd.DataFrame(rows),
+        "single_task_splits",
+        "How much of the score is leakage: the same items under both splits, per cent.",
+    )
+
+
+def others_table(record: SingleTaskRecord) -> Shown:
+    """Baselines that do not look at the vector at all, and ceilings."""
+    known = {"adaptor", *BASELINES}
+    rows = [
+        {
+            "task": tasks.get(r.task).title,
+            "method": m.method,
+            "exact match": percent(m.accuracy),
+            "macro": percent(m.macro_accuracy),
+            "adaptor − this": percent(m.difference),
+        }
+        for r in record.results
+        if r.protocol == "leak-free"
+        for m in r.methods
+        if m.method not in known
+    ]
+    return table(
+        pd.DataFrame(rows),
+        "single_task_others",
+        "Methods that see something else than the vector, in per cent.",
+    )
+
+
+def subsets_table(record: SingleTaskRecord) -> Shown:
+    """Items reported apart from the headline, and measures beyond exact match."""
+    rows = []
+    for result in record.results:
+        if result.protocol != "leak-free":
+            continue
+        title = tasks.get(result.task).title
+        for where, items, methods, extra in [
+            ("main", result.n_test, result.methods, result.extra),
+            *((s.subset, s.items, s.methods, s.extra) for s in result.subsets),
+        ]:
+            if where == "main" and not extra and not result.subsets:
+                continue
+            by_name = {m.method: m for m in methods}
+            rows.append(
+                {
+                    "task": title,
+                    "items": where,
+                    "count": items,
+                    "adaptor": percent(by_name["adaptor"].accuracy),
+                    "macro": percent(by_name["adaptor"].macro_accuracy),
+                    "logistic regression": percent(by_name["logistic regression"].accuracy),
+                    "also": "; ".join(f"{k} {100 * v:.1f}" for k, v in extra.items()) or "–",
+                }
+            )
+    return table(
+        pd.DataFrame(rows),
+        "single_task_subsets",
+        "Items reported apart, exact match in per cent with 95% intervals; other measures "
+        "in per cent.",
+    )
+
+
+def controls_table(record: SingleTaskRecord) -> Shown:
+    """The controls: what is left when the vector says nothing, beside the adaptor and chance."""
+    rows = []
+    for result in record.results:
+        if not result.controls:
+            continue
+        for found in [result.method("adaptor"), *result.controls]:
+            majority = result.method("majority").accuracy.value
+            chance = 1 / len(result.classes)
+            rows.append(
+                {
+                    "task": tasks.get(result.task).title,
+                    "what the adaptor sees": "its vectors"
+                    if found.method == "adaptor"
+                    else found.method,
+                    "exact match": percent(found.accuracy),
+                    "macro": percent(found.macro_accuracy),
+                    "majority": f"{100 * majority:.1f}",
+                    "1/classes": f"{100 * chance:.1f}",
+                    "outside the answers": f"{100 * (found.outside or 0):.1f}",
+                }
+            )
+    return table(
+        pd.DataFrame(rows),
+        "single_task_controls",
+        "Controls in per cent: without the right vector nothing should be left but chance.",
+    )
+
+
+def cost_table(record: SingleTaskRecord) -> Shown:
+    """Seconds and price of each task."""
+    rows = [
+        {
+            "task": tasks.get(r.task).title,
+            "embedding, s": f"{r.seconds_embedding:.0f}",
+            "one training, s": f"{r.seconds_training:.0f}",
+            "items a second": f"{r.items_per_second:.0f}",
+            "answering, s": f"{r.seconds_answering:.1f}",
+            "price, $": f"{r.price_usd:.2f}",
+        }
+        for r in record.results
+        if r.protocol == "leak-free"
+    ]
+    return table(
+        pd.DataFrame(rows),
+        "single_task_cost",
+        "What a task takes here. Embedding counts only what this run computed; vectors already "
+        "stored take no time. The open encoder costs nothing a call.",
+    )
+
+
+def provenance_table(record: SingleTaskRecord) -> Shown:
+    """What made the record."""
+    about = record.provenance
+    rows = [
+        ("profile", about.profile),
+        ("encoder", about.encoder),
+        ("language model", about.llm),
+        ("vectors from", about.source),
+        ("machine", about.machine),
+        ("finished", about.finished),
+        ("minutes, with what was reused", f"{about.seconds / 60:.1f}"),
+        ("seeds", ", ".join(map(str, about.settings["seeds"]))),
+        ("adaptor", ", ".join(f"{k} {v}" for k, v in about.settings["training"].items())),
+        ("packages", ", ".join(f"{k} {v}" for k, v in about.packages.items())),
+        ("manifests", ", ".join(f"{k} {v[:8]}" for k, v in about.manifests.items())),
+    ]
+    return table(
+        pd.DataFrame(rows, columns=["what", "value"]),
+        "single_task_provenance",
+        "What made these numbers.",
+    )
+
+
+def _gap(result: TaskResult) -> str:
+    regression = result.method("logistic regression")
+    return f"{tasks.get(result.task).title} ({percent(regression.difference, False)} points)"
+
+
+def _why(result: TaskResult) -> str:
+    """What the record says about a gap: overfitting, too little training, or neither."""
+    main, regression = result.method("adaptor"), result.method("logistic regression")
+    head = method_of(result, "MLP head")
+    loss = _loss(result)
+    if head is not None and head.difference is not None:
+        lost = head.accuracy.value - regression.accuracy.value
+        of_it = main.accuracy.value - regression.accuracy.value
+        if lost <= of_it / 2:
+            return (
+                f"an MLP on the same vectors without any language model loses "
+                f"{abs(100 * lost):.1f} points as well, so at least half of it is not the language "
+                "model's doing: with so few items a regularised linear map fits better than an MLP"
+            )
+    if loss > 0.3:
+        return (
+            f"the training loss still stands at {loss:.2f} after the last epoch, so the adaptor "
+            "has had too few steps"
+        )
+    return (
+        f"the training loss is down to {loss:.2f}, so more steps would not help; an MLP without "
+        "a language model does not lose as much, so the rest is the price of the detour with "
+        "this many items"
+    )
+
+
+def findings(record: SingleTaskRecord) -> Shown:
+    """What the record says, in sentences whose every number is taken from it."""
+    fixed = [r for r in record.results if r.protocol == "leak-free"]
+    said: list[str] = []
+    known = [r for r in fixed if small_gap(r) is not None]
+    close = [r for r in known if small_gap(r)]
+    if close:
+        said.append(
+            f"On {len(close)} of {len(known)} tasks the detour through the language model costs "
+            "at most 3 points against logistic regression on the same vectors, or a loss of more "
+            f"than 6 is excluded: {'; '.join(_gap(r) for r in close)}."
+        )
+    said += [f"It costs more on {_gap(r)}: {_why(r)}." for r in known if r not in close]
+    by_task = {r.task: r for r in fixed}
+    if "scene-text" in by_task and (ocr := method_of(by_task["scene-text"], "packaged OCR")):
+        result = by_task["scene-text"]
+        said.append(
+            "The rendered words are readable: a packaged OCR reads "
+            f"{percent(ocr.accuracy, False)}% "
+            f"of them. The vector of an image classifier hardly says which word it is: adaptor "
+            f"{percent(result.method('adaptor').accuracy, False)}%, logistic regression "
+            f"{percent(result.method('logistic regression').accuracy, False)}%."
+        )
+    if "gender" in by_task and (pitch := method_of(by_task["gender"], "pitch only")):
+        said.append(
+            "Gender of a voice on unseen speakers: adaptor "
+            f"{percent(by_task['gender'].method('adaptor').accuracy)}%, the pitch alone "
+            f"{percent(pitch.accuracy)}%. For speakers whose gender is inferred from pitch, the "
+            "pitch has an advantage."
+        )
+    if "emotion" in by_task and (phrase := method_of(by_task["emotion"], "phrase only")):
+        result = by_task["emotion"]
+        said.append(
+            f"Emotion: adaptor {percent(result.method('adaptor').macro_accuracy)}% macro, where "
+            f"chance is {100 / len(result.classes):.1f}%. Knowing which event was spoken gives "
+            f"{percent(phrase.accuracy, False)}%, for the labels are made from the events: what is "
+            "recognised may be the phrase and not the emotion."
+        )
+    controls = [(r, c) for r in fixed for c in r.controls]
+    if controls:
+        result, top = max(controls, key=lambda rc: rc[1].accuracy.value)
+        said.append(
+            f"Of all controls the highest is {percent(top.accuracy)}% ({top.method}, "
+            f"{tasks.get(result.task).title}), where always giving the most frequent answer gets "
+            f"{percent(result.method('majority').accuracy, False)}%."
+        )
+    leaks = [
+        (r, record.of(r.task, "random"))
+        for r in fixed
+        if r.split != "none" and record.has(r.task, "random")
+    ]
+    if leaks:
+        result, drawn = max(
+            leaks,
+            key=lambda p: (
+                p[1].method("adaptor").accuracy.value - p[0].method("adaptor").accuracy.value
+            ),
+        )
+        said.append(
+            "The random fifth flatters most where groups are many items of one source: "
+            f"{tasks.get(result.task).title} gets "
+            f"{percent(drawn.method('adaptor').accuracy, False)}% on it, and "
+            f"{percent(result.method('adaptor').accuracy, False)}% when groups are kept apart."
+        )
+    return Shown(
+        "<ul>" + "".join(f"<li>{html.escape(s)}</li>" for s in said) + "</ul>",
+        "\n".join(f"- {s}" for s in said),
+    )
