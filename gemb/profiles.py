@@ -121,12 +121,8 @@ PROFILES: dict[str, Profile] = {
                 "commands": Sizes(train=507, val=80, test=300),
                 **{t: Sizes(train=200, val=60, test=300, folds=3) for t in FOLD_TASKS},
             },
-            epochs_by_task={
-                "commands": 6,
-                "scene-text": 3,
-                **dict.fromkeys(FOLD_TASKS, 5),
-            },
-            control_train=200,
+            epochs_by_task={"commands": 5, "scene-text": 3},
+            control_train=100,
             curve_sizes=(50, 100, 200),
         ),
     )

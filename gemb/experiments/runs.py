@@ -43,6 +43,7 @@ class Run:
     num_virtual_tokens: int
     encoder: str
     llm: str
+    mismatch: bool = False  # ask again with another item's vector
 
     @property
     def key(self) -> str:
@@ -56,6 +57,7 @@ class Run:
             "k": self.num_virtual_tokens,
             "encoder": self.encoder,
             "llm": self.llm,
+            "mismatch": self.mismatch,
             "items": {
                 part: [(i.media.key, i.answer) for i in getattr(self.fold, part)]
                 for part in ("train", "val", "test", "extra")
@@ -80,7 +82,7 @@ class Outcome:
     steps: int
     texts: list[str]
     logprobs: list[float]
-    mismatched: list[str]
+    mismatched: list[str]  # answers to another item's vector, where the run asks for them
     folder: str
 
 
@@ -174,7 +176,7 @@ def execute(run: Run, vectors: dict[str, np.ndarray], llm: FrozenLLM) -> Outcome
     answers = predict(fitted.adaptor, llm, test_set)
     answer_seconds = time.perf_counter() - started
     mismatched: list[str] = []
-    if run.variant == "adaptor" and run.protocol == "leak-free":
+    if run.mismatch:
         other = mismatch(fold.test, run.seed)
         swapped = Examples(
             test_set.vectors[: len(fold.test)][other],

@@ -221,6 +221,9 @@ def _run(
         num_virtual_tokens=profile.num_virtual_tokens,
         encoder=slug,
         llm=llm.identity().slug,
+        mismatch=variant == "adaptor"
+        and protocol == "leak-free"
+        and task.name in profile.control_tasks,
     )
 
 
