@@ -8,6 +8,7 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 import gemb
+from gemb.errors import UserError
 
 # Below this spread a dimension counts as constant and is not divided by it.
 MIN_SPREAD = 1e-6
@@ -16,7 +17,7 @@ MIN_SPREAD = 1e-6
 SPREAD_FLOOR = 0.5
 
 
-class AdaptorMismatch(ValueError):
+class AdaptorMismatch(UserError, ValueError):
     """An adaptor was asked to work with another encoder or LLM than it was trained for."""
 
 

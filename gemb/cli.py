@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from gemb import __version__, profiles, tasks
+from gemb.errors import UserError
 
 app = typer.Typer(
     help="Can embeddings be the eyes and ears of a frozen language model? Rerun the study.",
@@ -28,15 +29,10 @@ ProfileOption = Annotated[
 
 def main() -> None:
     """Entry point: an expected failure is one clear message and exit status 1."""
-    from gemb.data.fetch import FetchError
-    from gemb.data.manifests import ManifestError
-    from gemb.llm import LLMUnavailable
-    from gemb.paper import PaperError
-
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         app()
-    except (FetchError, ManifestError, LLMUnavailable, PaperError) as error:
+    except UserError as error:
         typer.secho(f"gemb: {error}", fg="red", err=True)
         sys.exit(1)
     except KeyError as error:  # an unknown name of a task, profile, manifest, encoder
@@ -232,13 +228,15 @@ def clean_cache(
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
 ) -> None:
     """Delete everything that gemb keeps: parts, data, vectors, trainings."""
-    from gemb.data.fetch import cache_dir
+    from gemb.data.fetch import FOLDERS, cache_dir
 
     folder = cache_dir()
-    size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+    size = sum(
+        p.stat().st_size for name in FOLDERS for p in (folder / name).rglob("*") if p.is_file()
+    )
     if not yes and not typer.confirm(f"delete {size / 1e6:.0f} MB in {folder}?"):
         raise typer.Exit(1)
-    for name in ("fetched", "vectors", "runs", "records", "measured", "llm", "apt"):
+    for name in FOLDERS:
         shutil.rmtree(folder / name, ignore_errors=True)
     typer.echo(f"freed {size / 1e6:.0f} MB")
 

@@ -13,12 +13,14 @@ from typing import Any
 import nbformat
 import papermill
 
+from gemb.errors import UserError
+
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 BUILD = ROOT / "_build"
 
 
-class PaperError(RuntimeError):
+class PaperError(UserError, RuntimeError):
     """A notebook or the book failed; the message says where to look."""
 
 

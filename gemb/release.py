@@ -18,6 +18,7 @@ from gemb.data import manifests, released
 from gemb.data.fetch import cache_dir
 from gemb.data.items import Item
 from gemb.data.media import decode_audio
+from gemb.errors import UserError
 from gemb.experiments import measured, runs, single_task
 from gemb.records import write_text
 from gemb.store import Store
@@ -29,6 +30,10 @@ ADAPTORS = ("clothing", "words", "commands")
 MIN_COSINE = 0.999
 
 
+class ReleaseError(UserError, RuntimeError):
+    """The released files cannot be made, or do not agree with raw data."""
+
+
 def _prepared() -> tuple[list[single_task.Prepared], str]:
     """The local profile's items and vectors, from raw data."""
     prepared, slug, _ = single_task.prepare(
@@ -36,7 +41,7 @@ def _prepared() -> tuple[list[single_task.Prepared], str]:
     )
     absent = [p.task.name for p in prepared if p.loaded.source != "raw"]
     if absent:
-        raise RuntimeError(f"raw data are missing for {', '.join(absent)}: nothing was changed")
+        raise ReleaseError(f"raw data are missing for {', '.join(absent)}: nothing was changed")
     return prepared, slug
 
 
@@ -108,7 +113,7 @@ def write_adaptors(folder: Path = released.FOLDER) -> None:
         )
         outcome = runs.load(run)
         if outcome is None:
-            raise RuntimeError(f"{task}: train it first, by `gemb paper --profile {PROFILE}`")
+            raise ReleaseError(f"{task}: train it first, by `gemb paper --profile {PROFILE}`")
         target = folder / "adaptors" / task
         shutil.rmtree(target, ignore_errors=True)
         runs.adaptor_of(outcome).to(torch.float16).save_pretrained(target)
@@ -118,7 +123,7 @@ def rebuild(folder: Path = released.FOLDER) -> Iterator[str]:
     """Make the released vectors again from raw data; a line for each task says how they agree.
 
     Raises:
-        RuntimeError: If raw data are missing, or a cosine is below 0.999 where
+        ReleaseError: If raw data are missing, or a cosine is below 0.999 where
             the item is still made from the same recipe.
     """
     prepared, slug = _prepared()
@@ -141,7 +146,7 @@ def rebuild(folder: Path = released.FOLDER) -> Iterator[str]:
         if cosines and low < MIN_COSINE:
             bad.append(ready.task.name)
     if bad:
-        raise RuntimeError(f"the released vectors of {', '.join(bad)} do not agree")
+        raise ReleaseError(f"the released vectors of {', '.join(bad)} do not agree")
 
 
 def licences(folder: Path = released.FOLDER) -> str:
@@ -183,11 +188,21 @@ def licences(folder: Path = released.FOLDER) -> str:
     for item, path in sorted(released.samples(folder).items(), key=lambda kv: kv[1]):
         name = item.split("/")[0]
         lines.append(f"| {path.name} | `{item}` | {name} | {known[name].licence} |")
-    lines += ["", "## Sources", ""]
+    lines += [
+        "",
+        "## Media in the tests",
+        "",
+        "`tests/encoders/turn_on_the_kitchen_light.ogg`: made for the test with eSpeak NG; speech "
+        "made by a program is free of the program's licence, CC0-1.0. All other test media are "
+        "made while the tests run.",
+        "",
+        "## Sources",
+        "",
+    ]
     for manifest in known.values():
         cite = f" {manifest.citation.strip()}" if manifest.citation else ""
         lines.append(
             f"- **{manifest.name}**: {manifest.title}. {manifest.licence}. "
-            f"{manifest.attribution.strip()}{cite}"
+            f"{manifest.attribution.strip().rstrip('.')}.{cite}"
         )
     return "\n".join(lines) + "\n"

@@ -54,8 +54,9 @@ def test_a_wrong_name_is_one_clear_line(monkeypatch, capsys, arguments, said):
 
 def test_cleaning_the_cache_asks_first_and_leaves_other_files(monkeypatch, tmp_path):
     monkeypatch.setenv("GEMB_HOME", str(tmp_path))
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "x").write_text("x" * 1000)
+    for name in ("runs", "converted"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x").write_text("x" * 1000)
     (tmp_path / "mine.txt").write_text("keep")
     assert runner.invoke(app, ["clean-cache"], input="n\n").exit_code == 1
     assert (tmp_path / "runs" / "x").exists()

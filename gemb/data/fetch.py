@@ -66,6 +66,10 @@ class Status:
     bytes: int
 
 
+# All that gemb keeps under the cache folder, but for `first_seen.json`: hashes once trusted stay.
+FOLDERS = ("fetched", "converted", "vectors", "measured", "runs", "records", "apt")
+
+
 def cache_dir() -> Path:
     """``GEMB_HOME``, else the platform's cache folder for gemb; made if absent."""
     home = os.environ.get("GEMB_HOME")

@@ -10,10 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from gemb.errors import UserError
 from gemb.tasks import Modality
 
 
-class MediaUnavailable(RuntimeError):
+class MediaUnavailable(UserError, RuntimeError):
     """The bytes of an item are not on this machine; only its vector may be."""
 
 

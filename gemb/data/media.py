@@ -15,6 +15,8 @@ import soundfile as sf
 import soxr
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from gemb.errors import UserError
+
 RATE = 16_000  # Hz, what the audio encoders hear
 
 # An image below 8 pixels a side shows nothing (scikit-learn's digits are 8×8);
@@ -30,7 +32,7 @@ MAX_PEAK = 32.0  # floating-point files may pass full scale, but not by 30 dB
 _HEADERLESS = {"g722": "g722"}
 
 
-class MediaError(ValueError):
+class MediaError(UserError, ValueError):
     """A medium that cannot be used; says which, why, and what to do."""
 
     def __init__(self, name: str, why: str, remedy: str):

@@ -32,13 +32,14 @@ from gemb.data.manifests import (
     UrlSource,
     WheelSource,
 )
+from gemb.errors import UserError
 
 _TRIES = 3  # of a URL, before it counts as not available
 _PAUSE = 1.0  # seconds before the second try, doubled before each further one
 _TIMEOUT = 60  # seconds without a byte
 
 
-class FetchError(RuntimeError):
+class FetchError(UserError, RuntimeError):
     """Something was there and was wrong: a checksum, an archive, a missing member, a full disk."""
 
 

@@ -21,10 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
+from gemb.errors import UserError
+
 NESTED = "!/"  # between an archive and a member of it, as in a jar address
 
 
-class UnpackError(ValueError):
+class UnpackError(UserError, ValueError):
     """An archive that is damaged or dangerous; says which and what to do."""
 
 

@@ -18,11 +18,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from gemb.data import manifests
+from gemb.errors import UserError
 
 log = logging.getLogger(__name__)
 
 
-class LLMUnavailable(RuntimeError):
+class LLMUnavailable(UserError, RuntimeError):
     """A language model that is nowhere to be found; says what was tried."""
 
 

@@ -12,9 +12,10 @@ import numpy as np
 from PIL import Image
 
 from gemb.data.items import Media
+from gemb.errors import UserError
 
 
-class DataFileError(ValueError):
+class DataFileError(UserError, ValueError):
     """A data file that is missing or damaged; names the file and the remedy."""
 
     def __init__(self, path: Path, problem: str, dataset: str):
