@@ -66,11 +66,13 @@ class Adaptor(
         encoder: Slug of the encoder's identity it is trained on.
         llm: Identity of the language model it is trained for.
         gemb_version: Of the package that trained it.
-        noise: Deviation of Gaussian noise on the standardised inputs, in training only.
+        noise: Deviation of Gaussian noise on the standardised inputs, in training only, and not
+            on dimensions in which the training vectors are all alike.
     """
 
     mean: Tensor
     spread: Tensor
+    used: Tensor
 
     def __init__(
         self,
@@ -95,11 +97,14 @@ class Adaptor(
         )
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("spread", torch.ones(dim))
+        # 1 where the training vectors differ at all: noise elsewhere would be there in training only
+        self.register_buffer("used", torch.ones(dim), persistent=False)
 
     def standardise_by(self, vectors: np.ndarray) -> None:
         """Take mean and :func:`spread` of each dimension from training vectors ``[N, D]``."""
         self.mean.copy_(torch.from_numpy(vectors.mean(0)))
         self.spread.copy_(torch.from_numpy(spread(vectors)))
+        self.used.copy_(torch.from_numpy(vectors.std(0) >= MIN_SPREAD))
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Virtual tokens ``[B, n·k, H]`` of vectors ``[B, n, D]``, ``[B, k, H]`` of ``[B, D]``."""
@@ -108,7 +113,7 @@ class Adaptor(
         x = (vectors - self.mean) / self.spread
         if self.training and self.noise:
             # on few items this does what a ridge penalty does for a linear map (Bishop, 1995)
-            x = x + self.noise * torch.randn_like(x)
+            x = x + self.noise * self.used * torch.randn_like(x)
         out: Tensor = self.layers(x)
         return out.reshape(len(vectors), -1, self.llm_hidden)
 

@@ -70,11 +70,19 @@ def _without(items: Sequence[Item], held: Sequence[Item]) -> list[Item]:
 
 
 def _validation(items: Sequence[Item], count: int, by_group: bool, salt: str) -> list[Item]:
-    """Items of the training pool to choose models on; whole groups if asked."""
+    """Items of the training pool to choose models on; whole groups if asked.
+
+    Of the fifths into which the groups are parted the one with most answers,
+    then most groups, is taken: one speaker alone has one gender, and on one
+    answer nothing can be chosen.
+    """
     if not by_group:
         return sample(items, min(count, max(1, len(items) // 5)), salt)
-    parts = max(2, min(10, round(len(items) / max(count, 1))))
-    return sample(min(_grouped(items, parts), key=lambda p: abs(len(p) - count)), count, salt)
+
+    def variety(part: list[Item]) -> tuple[int, int]:
+        return len({i.answer for i in part}), len({i.group for i in part})
+
+    return sample(max(_grouped(items, 5), key=variety), count, salt)
 
 
 def random_fold(items: Sequence[Item], sizes: Sizes, seed: int) -> Fold:
