@@ -68,6 +68,9 @@ class Adaptor(
         gemb_version: Of the package that trained it.
         noise: Deviation of Gaussian noise on the standardised inputs, in training only, and not
             on dimensions in which the training vectors are all alike.
+        output_scale: The last layer's output is multiplied by it. Virtual tokens that are read
+            well are a hundred times as long as those of words, so Adam, whose steps have one
+            size for all weights, gets there sooner if the output counts for more.
     """
 
     mean: Tensor
@@ -84,9 +87,10 @@ class Adaptor(
         llm: str = "",
         gemb_version: str = gemb.__version__,
         noise: float = 0.0,
+        output_scale: float = 1.0,
     ):
         super().__init__()
-        self.noise = noise
+        self.noise, self.output_scale = noise, output_scale
         self.num_virtual_tokens, self.llm_hidden = num_virtual_tokens, llm_hidden
         self.encoder, self.llm = encoder, llm
         out = num_virtual_tokens * llm_hidden
@@ -97,7 +101,7 @@ class Adaptor(
         )
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("spread", torch.ones(dim))
-        # 1 where the training vectors differ at all: noise elsewhere would be there in training only
+        # 1 where the training vectors differ at all: elsewhere noise would only be in training
         self.register_buffer("used", torch.ones(dim), persistent=False)
 
     def standardise_by(self, vectors: np.ndarray) -> None:
@@ -114,7 +118,7 @@ class Adaptor(
         if self.training and self.noise:
             # on few items this does what a ridge penalty does for a linear map (Bishop, 1995)
             x = x + self.noise * self.used * torch.randn_like(x)
-        out: Tensor = self.layers(x)
+        out: Tensor = self.output_scale * self.layers(x)
         return out.reshape(len(vectors), -1, self.llm_hidden)
 
     def require(self, encoder: str, llm: str) -> Adaptor:

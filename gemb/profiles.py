@@ -33,7 +33,10 @@ class Training(_Strict):
     noise: float = Field(
         default=0.7, ge=0, description="deviation of Gaussian noise on standardised inputs"
     )
-    learning_rate: float = 1e-2
+    output_scale: float = Field(
+        default=10.0, gt=0, description="what the adaptor's output is multiplied by"
+    )
+    learning_rate: float = 2e-3
     weight_decay: float = 0.01
     batch_size: int = 8
     epochs: int = Field(default=4, gt=0)
@@ -119,11 +122,12 @@ PROFILES: dict[str, Profile] = {
             sizes=Sizes(train=300, val=60, test=240),
             sizes_by_task={
                 "commands": Sizes(train=507, val=80, test=300),
-                **{t: Sizes(train=200, val=60, test=300, folds=3) for t in FOLD_TASKS},
+                "scene-text": Sizes(train=200, val=60, test=240),
+                **{t: Sizes(train=160, val=60, test=300, folds=3) for t in FOLD_TASKS},
             },
-            epochs_by_task={"commands": 5, "scene-text": 3},
-            control_train=100,
-            curve_sizes=(50, 100, 200),
+            epochs_by_task={"gender": 6, "scene-text": 3},
+            control_train=200,
+            curve_sizes=(100, 200),
         ),
     )
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +16,11 @@ import torch
 
 from gemb import profiles, tasks
 from gemb.data import manifests, released
-from gemb.data.fetch import cache_dir
 from gemb.data.items import Item
 from gemb.data.media import decode_audio
 from gemb.errors import UserError
 from gemb.experiments import measured, runs, single_task
 from gemb.records import write_text
-from gemb.store import Store
 
 PROFILE = "local"
 # Tasks whose media may be shown: Fashion-MNIST is MIT, synthetic speech is free.
@@ -34,11 +33,9 @@ class ReleaseError(UserError, RuntimeError):
     """The released files cannot be made, or do not agree with raw data."""
 
 
-def _prepared() -> tuple[list[single_task.Prepared], str]:
+def _prepared(folder: Path | None = None) -> tuple[list[single_task.Prepared], str]:
     """The local profile's items and vectors, from raw data."""
-    prepared, slug, _ = single_task.prepare(
-        profiles.get(PROFILE), Store(cache_dir() / "vectors"), use_released=False
-    )
+    prepared, slug, _ = single_task.prepare(profiles.get(PROFILE), folder)
     absent = [p.task.name for p in prepared if p.loaded.source != "raw"]
     if absent:
         raise ReleaseError(f"raw data are missing for {', '.join(absent)}: nothing was changed")
@@ -126,7 +123,8 @@ def rebuild(folder: Path = released.FOLDER) -> Iterator[str]:
         ReleaseError: If raw data are missing, or a cosine is below 0.999 where
             the item is still made from the same recipe.
     """
-    prepared, slug = _prepared()
+    with tempfile.TemporaryDirectory() as fresh:  # empty stores: nothing compares with itself
+        prepared, slug = _prepared(Path(fresh))
     old = released.vectors(slug, folder)
     bad = []
     for ready in prepared:

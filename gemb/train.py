@@ -103,6 +103,7 @@ def fit(
         encoder=encoder,
         llm=llm.identity().slug,
         noise=settings.noise,
+        output_scale=settings.output_scale,
     )
     if settings.standardise:
         adaptor.standardise_by(train.vectors)

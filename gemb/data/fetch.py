@@ -67,7 +67,7 @@ class Status:
 
 
 # All that gemb keeps under the cache folder, but for `first_seen.json`: hashes once trusted stay.
-FOLDERS = ("fetched", "converted", "vectors", "measured", "runs", "records", "apt")
+FOLDERS = ("fetched", "converted", "vectors", "released", "measured", "runs", "records", "apt")
 
 
 def cache_dir() -> Path:

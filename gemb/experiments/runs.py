@@ -42,7 +42,9 @@ class Run:
     settings: Training
     num_virtual_tokens: int
     encoder: str
+    vectors: str  # raw, or released: those are rounded
     llm: str
+    precision: str  # of the language model: its answers in bfloat16 differ now and then
     mismatch: bool = False  # ask again with another item's vector
 
     @property
@@ -56,7 +58,9 @@ class Run:
             "settings": self.settings.model_dump(),
             "k": self.num_virtual_tokens,
             "encoder": self.encoder,
+            "vectors": self.vectors,
             "llm": self.llm,
+            "precision": self.precision,
             "mismatch": self.mismatch,
             "items": {
                 part: [(i.media.key, i.answer) for i in getattr(self.fold, part)]

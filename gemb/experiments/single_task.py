@@ -7,6 +7,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -36,6 +37,7 @@ class Prepared:
     task: tasks.Task
     loaded: Loaded
     folds: dict[Protocol, list[Fold]]
+    store: Store
     embedded: Embedded = field(default_factory=Embedded)
 
     @property
@@ -90,13 +92,18 @@ def items_per_second(llm: FrozenLLM, run: Run) -> float:
     return len(answers) / fastest
 
 
-def prepare(
-    profile: Profile, store: Store, use_released: bool = True
-) -> tuple[list[Prepared], str, float]:
+def prepare(profile: Profile, folder: Path | None = None) -> tuple[list[Prepared], str, float]:
     """Load, split and embed every task's items; with the encoder's slug and the seconds it took.
 
-    Without ``use_released`` every vector is made from raw media.
+    Vectors are made from raw media where these can be had. Released ones are rounded, and have a
+    store of their own.
+
+    Args:
+        profile: Says which tasks, and how many items of each.
+        folder: Of the stores; the cache if it is not given.
     """
+    folder = folder or cache_dir()
+    stores = {"raw": Store(folder / "vectors"), "released": Store(folder / "released")}
     encoder = encoders.load(profile.encoder)
     slug = encoder.identity().slug
     out, seconds = [], 0.0
@@ -114,13 +121,14 @@ def prepare(
                 if protocol == "leak-free"
                 else [random_fold(loaded.items, sizes, seed) for seed in profile.seeds]
             )
-        ready = Prepared(task, loaded, folds)
+        store = stores[loaded.source]
+        ready = Prepared(task, loaded, folds, store)
         ready.embedded = embed(
             ready.items,
             encoder,
             store,
             label=f"embedding {name}",
-            released=released.vectors(slug) if use_released else None,
+            released=released.vectors(slug) if loaded.source == "released" else None,
         )
         for failure in ready.embedded.failures:
             log.warning("%s: %s left out: %s", name, failure.item_id, failure.reason)
@@ -141,8 +149,7 @@ def _known(fold: Fold, embedded: Embedded) -> Fold:
 
 def plan(profile: Profile) -> Plan:
     """Everything up to the trainings: items, vectors, and the list of trainings to do."""
-    store = Store(cache_dir() / "vectors")
-    prepared, slug, seconds = prepare(profile, store)
+    prepared, slug, seconds = prepare(profile)
     llm = FrozenLLM.load(profile.llm)
     todo: list[Run] = []
     for ready in prepared:
@@ -220,7 +227,9 @@ def _run(
         settings=profile.training_of(task.name),
         num_virtual_tokens=profile.num_virtual_tokens,
         encoder=slug,
+        vectors=ready.loaded.source,
         llm=llm.identity().slug,
+        precision=str(llm.dtype).removeprefix("torch."),
         mismatch=variant == "adaptor"
         and protocol == "leak-free"
         and task.name in profile.control_tasks,
@@ -313,9 +322,8 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.SingleT
     say(planned.announce())
     vectors = {k: v for p in planned.prepared for k, v in p.embedded.vectors.items()}
     outcomes = runs.execute_all(planned.todo, vectors, planned.llm, "single tasks")
-    store = Store(cache_dir() / "vectors")
     results = [
-        _result(planned, ready, protocol, outcomes, vectors, store)
+        _result(planned, ready, protocol, outcomes, vectors)
         for ready in planned.prepared
         for protocol in ready.folds
     ]
@@ -352,7 +360,6 @@ def _result(
     protocol: Protocol,
     outcomes: dict[str, Outcome],
     vectors: dict[str, np.ndarray],
-    store: Store,
 ) -> records.TaskResult:
     """All of one task under one protocol."""
     profile, task, folds = planned.profile, ready.task, ready.folds[protocol]
@@ -430,7 +437,7 @@ def _result(
             for h in outcomes[r.key].history
         ],
         confusion=_confusion(answers, labels),
-        examples=_examples(planned, ready, main_runs, outcomes, vectors, store)
+        examples=_examples(planned, ready, main_runs, outcomes, vectors)
         if protocol == "leak-free"
         else [],
         extra=_extra(task.name, answers),
@@ -551,7 +558,6 @@ def _examples(
     main_runs: Sequence[Run],
     outcomes: dict[str, Outcome],
     vectors: dict[str, np.ndarray],
-    store: Store,
     count: int = 12,
 ) -> list[records.Example]:
     """Test items with the first seed's answers and their neighbours among the training items.
@@ -568,7 +574,7 @@ def _examples(
         order = sorted(range(len(r.fold.test)), key=lambda k: (r.fold.test[k].id not in shown, k))
         for k in order[: max(count, sum(i.id in shown for i in r.fold.test))]:
             item, outcome = r.fold.test[k], outcomes[r.key]
-            near = store.nearest(identity, vectors[item.media.key][0], list(by_key))
+            near = ready.store.nearest(identity, vectors[item.media.key][0], list(by_key))
             out.append(
                 records.Example(
                     item_id=item.id,
