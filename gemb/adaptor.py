@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import torch
 from huggingface_hub import PyTorchModelHubMixin
@@ -120,6 +123,29 @@ class Adaptor(
             x = x + self.noise * self.used * torch.randn_like(x)
         out: Tensor = self.output_scale * self.layers(x)
         return out.reshape(len(vectors), -1, self.llm_hidden)
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls,
+        source: str | Path,
+        *,
+        encoder: str | None = None,
+        llm: str | None = None,
+        **options: Any,
+    ) -> Adaptor:
+        """Load an adaptor from a folder or a hub id.
+
+        Args:
+            source: Folder or hub id.
+            encoder: Slug of the encoder it is going to read, if that is to be checked.
+            llm: Slug of the language model it is going to speak to, if that is to be checked.
+            options: Of ``huggingface_hub``, such as ``revision``.
+
+        Raises:
+            AdaptorMismatch: It was trained for another encoder or LLM.
+        """
+        adaptor: Adaptor = super().from_pretrained(source, **options)
+        return adaptor.require(encoder or adaptor.encoder, llm or adaptor.llm)
 
     def require(self, encoder: str, llm: str) -> Adaptor:
         """Return itself if it was trained for this encoder and LLM.

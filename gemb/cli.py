@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import shutil
@@ -14,7 +15,7 @@ from typing import Annotated
 import typer
 
 from gemb import __version__, profiles, tasks
-from gemb.errors import UserError
+from gemb.errors import UnknownName, UserError
 
 app = typer.Typer(
     help="Can embeddings be the eyes and ears of a frozen language model? Rerun the study.",
@@ -34,10 +35,7 @@ def main() -> None:
         app()
     except UserError as error:
         typer.secho(f"gemb: {error}", fg="red", err=True)
-        sys.exit(1)
-    except KeyError as error:  # an unknown name of a task, profile, manifest, encoder
-        typer.secho(f"gemb: {error.args[0]}", fg="red", err=True)
-        sys.exit(2)
+        sys.exit(2 if isinstance(error, UnknownName) else 1)
     except KeyboardInterrupt:
         typer.secho(
             "gemb: interrupted; what was finished is kept, run it again to go on",
@@ -109,8 +107,23 @@ def fetch(
         for line in release.rebuild():
             typer.echo(line)
         return
-    for name in names or [s.manifest.name for s in fetching.status()]:
-        typer.echo(f"{name}: {fetching.fetch(name)}")
+    states = {s.manifest.name: s for s in fetching.status()}
+    absent = [s.manifest for n, s in states.items() if (not names or n in names) and not s.present]
+    if absent:
+        size = sum(m.download_bytes for m in absent)
+        typer.echo(f"to fetch: {len(absent)} of {len(names or states)}, {size / 1e6:.0f} MB")
+    for manifest in absent:
+        if manifest.non_commercial:
+            typer.echo(f"{manifest.name}: {manifest.licence}, for non-commercial use only")
+    failed = []
+    for name in names or states:
+        try:
+            typer.echo(f"{name}: {fetching.fetch(name)}")
+        except fetching.FetchError as error:  # the others can be had all the same
+            typer.secho(f"{name}: {error}", fg="red", err=True)
+            failed.append(name)
+    if failed:
+        raise UserError(f"not fetched: {', '.join(failed)} (see above)")
 
 
 @app.command()
@@ -205,8 +218,14 @@ def check(
     fast: Annotated[bool, typer.Option("--fast", help="leave out what is marked slow")] = False,
 ) -> None:
     """All checks that CI runs: style, types, layers, tests."""
+    from gemb.paper import scripts
     from gemb.records import ROOT
 
+    if importlib.util.find_spec("pytest") is None:
+        raise UserError(
+            "the checks are not installed; `make test` installs them, as does "
+            "pip install -c constraints.txt -e '.[dev]' with this environment's pip"
+        )
     checks = [
         ["ruff", "check", "gemb", "tests", "notebooks"],
         ["mypy", "gemb"],
@@ -215,11 +234,13 @@ def check(
     ]
     environment = {
         **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{scripts()}{os.pathsep}{os.environ['PATH']}",
     }
     for command in checks:
         typer.secho("$ " + " ".join(command), bold=True)
-        if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:
+        program = shutil.which(command[0], path=environment["PATH"]) or command[0]
+        done = subprocess.run([program, *command[1:]], cwd=ROOT, env=environment, check=False)
+        if done.returncode:
             raise typer.Exit(1)
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from tqdm import tqdm
 
 from gemb.data.items import Item
 from gemb.encoders.base import Encoder, Failure
+from gemb.progress import progress
 from gemb.store import Store
 
 Released = Callable[[Sequence[str]], Mapping[str, np.ndarray]]
@@ -50,7 +49,7 @@ def embed(
         released: Published vectors by key, asked before anything is encoded;
             for items whose media are not on this machine.
         batch_size: Items a batch.
-        label: Of the progress bar, which is shown on a terminal alone.
+        label: Of the progress shown.
     """
     identity = encoder.identity(view)
     out, start = Embedded(), time.perf_counter()
@@ -61,8 +60,7 @@ def embed(
         if found:
             store.put(identity, list(found), list(found.values()))
             todo = [k for k in todo if k not in found]
-    quiet = not sys.stderr.isatty()
-    with tqdm(total=len(todo), desc=label, unit="item", disable=quiet) as bar:
+    with progress(label, len(todo)) as bar:
         for begin in range(0, len(todo), batch_size):
             batch = [first[k] for k in todo[begin : begin + batch_size]]
             results = encoder.encode(batch, view)

@@ -46,9 +46,14 @@ def predict(
         examples: Their answers are not looked at, except to batch like lengths.
         batch_size: Items at once.
         max_new_tokens: Where an answer that does not end is cut.
+
+    Raises:
+        AdaptorMismatch: The adaptor was trained for another language model.
     """
     if adaptor is not None:
         adaptor.eval()
+        if adaptor.llm:  # one that was never trained belongs to none
+            adaptor.require(adaptor.encoder, llm.identity().slug)
     out: list[Answer] = []
     for begin in range(0, len(examples), batch_size):
         index = range(begin, min(begin + batch_size, len(examples)))

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,11 @@ def adopt(executed: Path, notebook: Path) -> None:
     nbformat.write(kept, notebook)
 
 
+def scripts() -> str:
+    """Where this Python's programs lie: beside it, or, in conda on Windows, in ``Scripts``."""
+    return os.pathsep.join([str(Path(sys.executable).parent), sysconfig.get_path("scripts")])
+
+
 def build_book(executed: Sequence[Path] = ()) -> Path:
     """Build the book from the committed sources, with ``executed`` notebooks in their place.
 
@@ -114,7 +120,7 @@ def build_book(executed: Sequence[Path] = ()) -> Path:
     shutil.copy(ROOT / "data_manifests" / "LICENSES.md", source / "data_manifests")
     for path in executed:
         shutil.copy(path, source / "notebooks" / path.name)
-    program = shutil.which("jupyter-book", path=str(Path(sys.executable).parent))
+    program = shutil.which("jupyter-book", path=scripts())
     if program is None:
         raise PaperError("jupyter-book is not installed beside this Python: see the README")
     command = [program, "build", str(source), "--path-output", str(site)]

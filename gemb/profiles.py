@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gemb.errors import UnknownName
 from gemb.tasks import TASKS
 
 Protocol = Literal["leak-free", "random"]
@@ -137,5 +138,5 @@ def get(name: str | None = None) -> Profile:
     """The profile called ``name``, or else the one ``GEMB_PROFILE`` names, or ``local``."""
     name = name or os.environ.get("GEMB_PROFILE") or "local"
     if name not in PROFILES:
-        raise KeyError(f"no profile {name!r}; there are: {', '.join(PROFILES)}")
+        raise UnknownName(f"no profile {name!r}; there are: {', '.join(PROFILES)}")
     return PROFILES[name]

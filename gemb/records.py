@@ -102,6 +102,8 @@ class TaskResult(Strict):
     examples: list[Example] = []
     extra: dict[str, float] = {}
     notes: list[str] = []
+    # share of answers that differ, asked in one batch or one by one, in the run's own precision
+    batch_disagreement: float | None = None
     seconds_embedding: float
     seconds_training: float
     seconds_answering: float

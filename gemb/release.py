@@ -113,7 +113,7 @@ def write_adaptors(folder: Path = released.FOLDER) -> None:
             raise ReleaseError(f"{task}: train it first, by `gemb paper --profile {PROFILE}`")
         target = folder / "adaptors" / task
         shutil.rmtree(target, ignore_errors=True)
-        runs.adaptor_of(outcome).to(torch.float16).save_pretrained(target)
+        runs.adaptor_of(run, outcome).to(torch.float16).save_pretrained(target)
 
 
 def rebuild(folder: Path = released.FOLDER) -> Iterator[str]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from gemb.errors import UnknownName
+
 Modality = Literal["image", "audio"]
 Split = Literal["official", "holdout", "folds", "none"]
 
@@ -90,4 +92,4 @@ def get(name: str) -> Task:
     try:
         return TASKS[name]
     except KeyError:
-        raise KeyError(f"no task {name!r}; there are: {', '.join(TASKS)}") from None
+        raise UnknownName(f"no task {name!r}; there are: {', '.join(TASKS)}") from None

@@ -55,6 +55,28 @@ def test_saved_and_loaded_it_is_the_same(tmp_path, dtype):
     assert json.loads((tmp_path / "config.json").read_text())["num_virtual_tokens"] == 2
 
 
+def test_noise_is_added_in_training_alone_and_only_where_vectors_differ():
+    vectors = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    vectors[:, 2] = 0  # a block that the modality does not use
+    adaptor = Adaptor(3, 5, hidden=0, noise=1.0)
+    adaptor.standardise_by(vectors)
+    x = torch.from_numpy(vectors)
+    assert not torch.equal(adaptor.train()(x), adaptor(x))
+    torch.testing.assert_close(adaptor.eval()(x), adaptor(x))
+    with torch.no_grad():
+        adaptor.layers.weight[:, :2] = 0  # now nothing but the unused dimension counts
+    torch.testing.assert_close(adaptor.train()(x), adaptor(x))
+
+
+def test_the_output_scale_is_kept_with_the_adaptor(tmp_path):
+    plain, scaled = Adaptor(4, 5, hidden=3), Adaptor(4, 5, hidden=3, output_scale=10)
+    scaled.load_state_dict(plain.state_dict())
+    x = torch.randn(2, 4)
+    torch.testing.assert_close(scaled(x), 10 * plain(x))
+    scaled.save_pretrained(tmp_path)
+    torch.testing.assert_close(Adaptor.from_pretrained(tmp_path)(x), scaled(x))
+
+
 def test_another_encoder_or_llm_is_refused(tmp_path):
     adaptor = Adaptor(6, 5, encoder="enc", llm="lm")
     assert adaptor.require("enc", "lm") is adaptor
@@ -62,3 +84,9 @@ def test_another_encoder_or_llm_is_refused(tmp_path):
         adaptor.require("other", "lm")
     with pytest.raises(AdaptorMismatch, match="LLM 'lm', not 'other'"):
         adaptor.require("enc", "other")
+    adaptor.save_pretrained(tmp_path)
+    assert Adaptor.from_pretrained(tmp_path, encoder="enc", llm="lm").encoder == "enc"
+    with pytest.raises(AdaptorMismatch, match="encoder 'enc', not 'other'"):
+        Adaptor.from_pretrained(tmp_path, encoder="other")
+    with pytest.raises(AdaptorMismatch, match="LLM 'lm', not 'other'"):
+        Adaptor.from_pretrained(tmp_path, llm="other")

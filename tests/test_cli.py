@@ -52,6 +52,19 @@ def test_a_wrong_name_is_one_clear_line(monkeypatch, capsys, arguments, said):
     assert said in error and "Traceback" not in error
 
 
+def test_fetching_all_goes_on_where_one_cannot_be_had(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("GEMB_HOME", str(tmp_path))
+    monkeypatch.setenv("OFFLINE", "1")
+    monkeypatch.delenv("GEMB_SOURCES", raising=False)
+    monkeypatch.setattr("sys.argv", ["gemb", "fetch", "yamnet", "rapidocr"])
+    with pytest.raises(SystemExit) as done:
+        main()
+    said = capsys.readouterr()
+    assert done.value.code == 1
+    assert "to fetch: 2 of 2, 34 MB" in said.out
+    assert "not fetched: yamnet, rapidocr" in said.err and "OFFLINE is set" in said.err
+
+
 def test_cleaning_the_cache_asks_first_and_leaves_other_files(monkeypatch, tmp_path):
     monkeypatch.setenv("GEMB_HOME", str(tmp_path))
     for name in ("runs", "converted"):

@@ -1,10 +1,20 @@
 """What is committed below data_manifests/released/: whole, small, and with its sources named."""
 
+import numpy as np
 import pytest
 
 from gemb import encoders, release, tasks
 from gemb.adaptor import Adaptor
 from gemb.data import fetch, manifests, released
+from gemb.data.splits import sample
+from gemb.evaluate import Examples, predict
+from gemb.llm import FrozenLLM
+from gemb.metrics import exact_match
+
+
+@pytest.fixture(scope="module")
+def llm():
+    return FrozenLLM.load()
 
 
 def test_every_task_is_released_with_a_vector_for_each_item():
@@ -43,12 +53,21 @@ def test_the_vectors_are_of_the_manifests_as_they_are():
 
 
 @pytest.mark.parametrize("task", release.ADAPTORS)
-def test_released_adaptors_load_and_fit_the_released_vectors(task):
-    folder = released.FOLDER / "adaptors" / task
-    if not folder.exists():
-        pytest.skip("no adaptor is released yet")
-    adaptor = Adaptor.from_pretrained(folder)
-    assert adaptor.encoder == encoders.load("open-concat").identity().slug
+def test_released_adaptors_answer_the_released_test_items(task, llm):
+    slug = encoders.load("open-concat").identity().slug
+    adaptor = Adaptor.from_pretrained(
+        released.FOLDER / "adaptors" / task, encoder=slug, llm=llm.identity().slug
+    )
+    known = [i for i in released.items(task) if i.split == "test" and i.subset == "main"]
+    items = sample(known, 40)
+    found = released.vectors(slug)([i.media.key for i in items])
+    vectors = np.concatenate([found[i.media.key] for i in items])
+    prompt = llm.prompt(tasks.get(task).prompt)
+    asked = Examples(vectors, [prompt] * len(items), [i.answer for i in items])
+    given = predict(adaptor.float(), llm, asked)
+    right = np.mean([exact_match(a.text, i.answer) for a, i in zip(given, items, strict=True)])
+    majority = 1 / len({i.answer for i in released.items(task)})
+    assert right > majority + 0.25, "far above chance: it was trained on vectors like these"
 
 
 @pytest.mark.data

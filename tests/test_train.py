@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gemb.adaptor import Adaptor
+from gemb.adaptor import Adaptor, AdaptorMismatch
 from gemb.evaluate import Examples, predict
 from gemb.llm import FrozenLLM
 from gemb.metrics import exact_match
@@ -95,6 +95,12 @@ def test_the_learning_rate_rises_then_falls_to_nothing():
     rates = [schedule(s, 100, 0.1) for s in range(100)]
     assert rates[0] == pytest.approx(0.1) and max(rates) == 1.0 and rates[-1] < 0.001
     assert rates.index(1.0) == 9 and rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_an_adaptor_of_another_llm_is_refused(llm):
+    data = examples(llm, np.zeros((1, 4)), ["up"])
+    with pytest.raises(AdaptorMismatch, match="trained for the LLM 'another'"):
+        predict(Adaptor(4, llm.hidden_size, llm="another"), llm, data)
 
 
 def test_an_adaptor_of_another_width_is_refused_by_the_llm(llm):

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from gemb.errors import UserError
+from gemb.errors import UnknownName, UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = ROOT / "data_manifests"
@@ -224,5 +224,5 @@ def get(name: str) -> Manifest:
     path = MANIFESTS / f"{name}.yaml"
     if not path.is_file():
         there = ", ".join(sorted(p.stem for p in MANIFESTS.glob("*.yaml")))
-        raise KeyError(f"no manifest {name!r}; there are: {there}")
+        raise UnknownName(f"no manifest {name!r}; there are: {there}")
     return parse(path)

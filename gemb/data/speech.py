@@ -217,7 +217,9 @@ def _part(engine: str, manifest: str) -> Path:
         raise EngineUnavailable(f"speech engine {engine}: {error}") from error
 
 
-def _run(command: list[str], text: str | None = None, **kwargs: Any) -> bytes:
+def _run(
+    command: list[str], text: str | None = None, accept: tuple[int, ...] = (0,), **kwargs: Any
+) -> bytes:
     done = subprocess.run(
         command,
         input=None if text is None else text.encode(),
@@ -225,7 +227,7 @@ def _run(command: list[str], text: str | None = None, **kwargs: Any) -> bytes:
         check=False,
         **kwargs,
     )
-    if done.returncode != 0:
+    if done.returncode not in accept:
         last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise EngineUnavailable(f"{Path(command[0]).name} failed: {''.join(last)}")
     return done.stdout
@@ -255,7 +257,15 @@ def _flite_program() -> tuple[Path, Path]:
     libraries, program = _part("flite", "libflite1") / "lib", _part("flite", "flite") / "flite"
     if not os.access(program, os.X_OK):
         program.chmod(0o755)
+    try:  # it may lack a library of the system's, such as libasound.so.2
+        _run([str(program), "--version"], env=_flite_environment(libraries), accept=(0, 1))
+    except (OSError, EngineUnavailable) as error:
+        raise EngineUnavailable(f"speech engine flite cannot start here: {error}") from error
     return program, libraries
+
+
+def _flite_environment(libraries: Path) -> dict[str, str]:
+    return {**os.environ, "LD_LIBRARY_PATH": str(libraries)}
 
 
 def _from_flite(text: str, voice: Voice, rate: float, pitch: int) -> tuple[np.ndarray, int]:
@@ -265,7 +275,7 @@ def _from_flite(text: str, voice: Voice, rate: float, pitch: int) -> tuple[np.nd
         _run(
             [str(program), "-voice", voice.name, "--setf", f"duration_stretch={1 / rate:.4f}",
              "-t", text, "-o", str(path)],
-            env={**os.environ, "LD_LIBRARY_PATH": str(libraries)},
+            env=_flite_environment(libraries),
         )  # fmt: skip
         return soundfile.read(path)
 

@@ -21,6 +21,7 @@ from gemb.data.items import Item, MediaUnavailable
 from gemb.data.media import RATE, MediaError, decode_audio, decode_image
 from gemb.encoders import efficientnet, moonshine, yamnet
 from gemb.encoders.base import EncoderIdentity, Failure
+from gemb.errors import UserError
 from gemb.tasks import Modality
 
 DIM = efficientnet.DIM + moonshine.DIM + yamnet.DIM
@@ -168,7 +169,11 @@ def _in_threads(
         def start(item: Item) -> Future[np.ndarray] | Failure:
             try:
                 return pool.submit(work, item, item.media.bytes())
-            except (MediaUnavailable, OSError) as error:
+            except MediaUnavailable as error:
+                return Failure(item.id, f"{item.id}: its bytes cannot be had: {error}")
+            except UserError:  # a wrong checksum, say: not this item's fault
+                raise
+            except (OSError, RuntimeError, ValueError) as error:
                 return Failure(item.id, f"{item.id}: its bytes cannot be had: {error}")
 
         def finish(item: Item, started: Future[np.ndarray] | Failure) -> np.ndarray | Failure:
@@ -178,6 +183,9 @@ def _in_threads(
                 return started.result()
             except MediaError as error:
                 return Failure(item.id, str(error))
+            except (RuntimeError, ValueError, OSError, ArithmeticError) as error:
+                # a decoder or a model that chokes on one item says nothing about the others
+                return Failure(item.id, f"{item.id}: {type(error).__name__}: {error}")
 
         return [finish(i, s) for i, s in [(item, start(item)) for item in items]]
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from tqdm import tqdm
 
 from gemb import records
-from gemb.data.fetch import cache_dir
+from gemb.data.fetch import SourceUnavailable, cache_dir
 from gemb.data.items import Item, MediaUnavailable
 from gemb.data.splits import Fold
+from gemb.progress import progress
 
 
 def _f0(item: Item) -> str:
@@ -42,7 +41,7 @@ def measure(items: Sequence[Item], name: str) -> dict[str, str] | None:
     """The measure ``name`` of each item, by item id; kept, so that it is taken once.
 
     Returns ``None`` if it is neither among the items' ``meta`` nor kept, and
-    some item's media are not on this machine.
+    some item's media, or what measures them, are not on this machine.
     """
     path = cache_dir() / "measured" / f"{name}.json"
     kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
@@ -55,9 +54,11 @@ def measure(items: Sequence[Item], name: str) -> dict[str, str] | None:
         else:
             out[item.id] = value
     try:
-        for item in tqdm(todo, desc=f"measuring {name}", disable=not sys.stderr.isatty()):
-            out[item.id] = kept[item.media.key] = MEASURES[name](item)
-    except MediaUnavailable:
+        with progress(f"measuring {name}", len(todo)) as bar:
+            for item in todo:
+                out[item.id] = kept[item.media.key] = MEASURES[name](item)
+                bar.update(1)
+    except (MediaUnavailable, SourceUnavailable):
         return None
     finally:
         if todo:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from gemb import records
 from gemb.adaptor import Adaptor
@@ -20,6 +18,7 @@ from gemb.data.splits import Fold
 from gemb.evaluate import Examples, predict
 from gemb.llm import FrozenLLM
 from gemb.profiles import Training
+from gemb.progress import progress
 from gemb.train import fit
 
 # Raise when a change to the code changes what a training gives.
@@ -208,30 +207,20 @@ def execute(run: Run, vectors: dict[str, np.ndarray], llm: FrozenLLM) -> Outcome
     return outcome
 
 
-def adaptor_of(outcome: Outcome) -> Adaptor:
+def adaptor_of(run: Run, outcome: Outcome) -> Adaptor:
     """The trained adaptor of a finished ``adaptor`` run."""
-    adaptor: Adaptor = Adaptor.from_pretrained(runs_dir() / outcome.folder)
-    return adaptor
+    return Adaptor.from_pretrained(runs_dir() / outcome.folder, encoder=run.encoder, llm=run.llm)
 
 
 def execute_all(
     todo: Sequence[Run], vectors: dict[str, np.ndarray], llm: FrozenLLM, label: str
 ) -> dict[str, Outcome]:
-    """Every run's outcome by key, with a progress bar on a terminal and plain lines elsewhere."""
+    """Every run's outcome by key, with progress."""
     out: dict[str, Outcome] = {}
-    fresh = [r for r in todo if load(r) is None]
-    total, done, started, said = sum(r.passes for r in fresh), 0, time.perf_counter(), 0.0
-    with tqdm(total=total, desc=label, unit="item", disable=not sys.stderr.isatty()) as bar:
+    with progress(label, sum(r.passes for r in todo if load(r) is None)) as bar:
         for run in todo:
             new = run.key not in out and load(run) is None
             out[run.key] = execute(run, vectors, llm)
-            if not new:
-                continue
-            done += run.passes
-            bar.update(run.passes)
-            spent = time.perf_counter() - started
-            if bar.disable and spent - said > 60:
-                said = spent
-                left = spent / done * (total - done) / 60
-                print(f"{label}: {done / total:.0%}, about {left:.0f} min left", file=sys.stderr)
+            if new:
+                bar.update(run.passes)
     return out

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from gemb import baselines, encoders, metrics, records, tasks
 from gemb.data import manifests, released
@@ -18,10 +19,10 @@ from gemb.data.items import Item
 from gemb.data.load import Loaded, load
 from gemb.data.splits import Fold, leak_free_folds, random_fold
 from gemb.embed import Embedded, embed
-from gemb.evaluate import Examples, predict
+from gemb.evaluate import Examples, predict, virtual_tokens
 from gemb.experiments import measured, runs
 from gemb.experiments.runs import Outcome, Run
-from gemb.llm import FrozenLLM
+from gemb.llm import FrozenLLM, batch_disagreement
 from gemb.profiles import Profile, Protocol
 from gemb.store import Store
 
@@ -77,8 +78,6 @@ class Plan:
 
 def items_per_second(llm: FrozenLLM, run: Run) -> float:
     """Training speed on this machine: the fastest of three steps on a batch of the run's kind."""
-    import torch
-
     prompt = llm.prompt(run.prompt)
     answers = [i.answer for i in run.fold.train[: run.settings.batch_size]]
     fastest = float("inf")
@@ -441,6 +440,9 @@ def _result(
         if protocol == "leak-free"
         else [],
         extra=_extra(task.name, answers),
+        batch_disagreement=_disagreement(planned, main_runs[0], outcomes, vectors)
+        if protocol == "leak-free"
+        else None,
         notes=[f"{f.item_id} left out: {f.reason}" for f in ready.embedded.failures],
         seconds_embedding=ready.embedded.seconds,
         seconds_training=float(np.mean(train_seconds)),
@@ -448,6 +450,21 @@ def _result(
         items_per_second=passes / sum(train_seconds),
         price_usd=0.0,
     )
+
+
+def _disagreement(
+    planned: Plan,
+    run_: Run,
+    outcomes: dict[str, Outcome],
+    vectors: dict[str, np.ndarray],
+    count: int = 16,
+) -> float:
+    """How often an answer to one of the first test items depends on what else is in its batch."""
+    some = runs.examples(run_, run_.fold.test[:count], vectors, planned.llm)
+    adaptor = runs.adaptor_of(run_, outcomes[run_.key]).to(planned.llm.device).eval()
+    with torch.inference_mode():
+        virtual = virtual_tokens(adaptor, some.vectors, planned.llm)
+        return batch_disagreement(planned.llm, virtual, some.prompts)
 
 
 def _collect(

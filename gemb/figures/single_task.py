@@ -337,6 +337,9 @@ def cost_table(record: SingleTaskRecord) -> Shown:
             "items a second": f"{r.items_per_second:.0f}",
             "answering, s": f"{r.seconds_answering:.1f}",
             "price, $": f"{r.price_usd:.2f}",
+            "answers that differ, batched or alone": "–"
+            if r.batch_disagreement is None
+            else f"{r.batch_disagreement:.0%}",
         }
         for r in record.results
         if r.protocol == "leak-free"
@@ -345,7 +348,9 @@ def cost_table(record: SingleTaskRecord) -> Shown:
         pd.DataFrame(rows),
         "single_task_cost",
         "What a task takes here. Embedding counts only what this run computed; vectors already "
-        "stored take no time. The open encoder costs nothing a call.",
+        "stored take no time. The open encoder costs nothing a call. Last column: of the first 16 "
+        "test items; in float32 it is 0, in bfloat16 products are rounded differently in batches "
+        "of different sizes.",
     )
 
 

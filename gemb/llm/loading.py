@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from gemb.data import manifests
+from gemb.data.fetch import offline
 from gemb.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -56,19 +56,18 @@ def load(name: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
         source, revision = name, "local"
     else:
         source, revision = name, ""
-    offline = os.environ.get("OFFLINE", "") not in ("", "0")
     try:
         with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=offline)
+            tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=offline())
             model = AutoModelForCausalLM.from_pretrained(
-                source, dtype=dtype, local_files_only=offline
+                source, dtype=dtype, local_files_only=offline()
             )
     except (OSError, ValueError) as error:
         known = ", ".join(n for n, m in manifests.load_all().items() if m.kind == "part")
         raise LLMUnavailable(
             f"language model {name!r} could not be loaded: it is neither a manifest ({known}) nor "
             f"a folder with a transformers model"
-            f"{', and OFFLINE forbids asking the hub' if offline else ' nor a reachable hub id'}: "
+            f"{', and OFFLINE keeps from the hub' if offline() else ' nor a reachable hub id'}: "
             f"{error}"
         ) from error
     return model, tokenizer, revision or getattr(model.config, "_commit_hash", None) or "unknown"

@@ -12,8 +12,8 @@ Share of peak: 4·N operations for each token that is actually processed, N bein
 the body's parameters (106.2 million; forward 2·N, backward to the inputs 2·N),
 over the fastest kind of matrix product of the run (4096³ and the model's own shapes,
 in the precision of the step; medians on both sides, as a single lucky product is no
-yardstick for a whole step; the luckiest is printed too). Padding, the shared prefix, the last token (predicted,
-never read) and the vocabulary's logits are not counted.
+yardstick for a whole step; the luckiest is printed too). Padding, the shared prefix,
+the last token (predicted, never read) and the vocabulary's logits are not counted.
 
 Peak memory: each method runs two steps of the first case in a process of its own;
 what is reported is how far the resident set rose at its highest above where it

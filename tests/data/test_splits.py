@@ -65,6 +65,18 @@ def test_a_hold_out_keeps_validation_groups_apart_too():
     assert len(fold.train) == 40 and len(fold.test) == 20
 
 
+def test_validation_groups_hold_every_answer_though_each_group_has_one():
+    """As of speakers, each of one gender: a single one says nothing about a model."""
+    pool = [
+        dataclasses.replace(i, answer="male" if int(i.group[1:]) % 2 else "female")
+        for i in items(400, 2, 10, split=lambda n: "test" if n % 10 >= 8 else "train")
+    ]
+    (fold,) = leak_free_folds(task("holdout"), pool, Sizes(train=100, val=40, test=40))
+    assert {i.answer for i in fold.val} == {"male", "female"}
+    assert len({i.group for i in fold.val}) >= 2
+    assert not {i.group for i in fold.train} & {i.group for i in fold.val}
+
+
 def test_other_subsets_are_tested_apart_and_trained_on_only_if_marked():
     main = items(split=lambda n: "test" if n % 12 >= 9 else "train")
     apart = items(30, subset="real", prefix="r")

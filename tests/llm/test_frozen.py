@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gemb.llm import FrozenLLM, Prompt, batch_disagreement
+from gemb.llm import Answer, FrozenLLM, Prompt, batch_disagreement
 from gemb.llm import frozen as frozen_module
 
 FAST = ["llama", "qwen2", "qwen3"]
@@ -229,7 +229,20 @@ def test_bfloat16_is_as_near_to_float32_as_transformers_bfloat16(smollm: FrozenL
     torch.testing.assert_close(losses[1], losses[0], rtol=0.02, atol=0.02)
     error, allowed = ((g - exact).norm(dim=1) / exact.norm(dim=1) for g in (ours, plain))
     assert error.median() < 1.5 * allowed.median() < 0.3
-    assert 0 <= batch_disagreement(half, virtual.detach()[:4], prompts[:4], max_new_tokens=4) <= 1
+
+
+def test_the_disagreement_counts_the_answers_that_depend_on_their_batch() -> None:
+    class Wavering:
+        """Says whether it was asked alone, but for the first item."""
+
+        def answer(self, virtual, prompts, mask, max_new_tokens):  # type: ignore[no-untyped-def]
+            alone = len(prompts) == 1
+            return [
+                Answer("same" if p == "first" else f"alone {alone}", 0.0, 1, True) for p in prompts
+            ]
+
+    rate = batch_disagreement(Wavering(), torch.zeros(4, 1, 2), ["first", "b", "c", "d"])  # type: ignore[arg-type]
+    assert rate == 0.75
 
 
 @pytest.mark.parametrize("llm", ["llama"], indirect=True)
