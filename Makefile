@@ -24,7 +24,7 @@ help:
 	@echo 'make paper        run the notebooks and build the book (PROFILE=smoke: minutes;'
 	@echo '                  FROM=records: render the published run only)'
 	@echo 'make test         all checks that CI runs'
-	@echo 'make study        make the published records again: hours, resumable'
+	@echo 'make study        make the published records again: 75 minutes, resumable'
 	@echo 'make book         the same as make paper FROM=records'
 	@echo 'make clean-cache  delete what was downloaded and computed (YES=1: unasked)'
 	@echo 'Without make: see gemb --help.'
@@ -34,7 +34,7 @@ paper: .venv/ready
 
 test: .venv/ready-dev
 	@echo 'Pretrained parts: 172 MB to download, unless they are in the cache already.'
-	@echo 'Then all checks: about 10 minutes on two cores.'
+	@echo 'Then all checks: about 12 minutes on two cores.'
 	@$(BIN)/gemb fetch $(PARTS)
 	@$(BIN)/gemb test
 
