@@ -109,9 +109,10 @@ PROFILES: dict[str, Profile] = {
                 "commands": Sizes(train=338, val=60, test=120),
                 **{t: Sizes(train=120, val=40, test=120, folds=2) for t in FOLD_TASKS},
             },
-            epochs_by_task={"scene-text": 2, "gender": 5, "commands": 6},
+            epochs_by_task={"scene-text": 2, "gender": 5},
             linear_tasks=("clothing", "words"),
-            control_train=64,
+            control_train=100,
+            curve_tasks=("clothing",),
             curve_sizes=(100,),
         ),
         Profile(

@@ -12,6 +12,8 @@ def test_tasks_are_printed_with_prompts_data_and_stand_ins():
     assert done.exit_code == 0, done.output
     for task in tasks.TASKS.values():
         assert task.prompt in done.output and task.paper_dataset in done.output
+    assert "classes 200;" in done.output and "classes 169;" in done.output
+    assert "turn on the lights" in done.output and "classes 0" not in done.output
     assert done.output.count("stand-in:") == 7 and "the study's own dataset" in done.output
 
 

@@ -163,6 +163,12 @@ class Manifest(_Strict):
         default={}, description="name, version and settings of what generates the items"
     )
 
+    @model_validator(mode="after")
+    def _says_what_its_items_are(self) -> Manifest:
+        if self.derivation and not (self.classes and self.splits and self.items):
+            raise ValueError("a manifest of items states their classes, splits and number")
+        return self
+
     @property
     def download_bytes(self) -> int:
         """What the first source that downloads would take."""

@@ -42,7 +42,8 @@ def items(root: Path | None = None) -> list[Item]:
     Raises:
         DataFileError: A font or a kind of landscape is missing.
     """
-    generator = manifests.get(DATASET).generator
+    manifest = manifests.get(DATASET)
+    generator = manifest.generator
     kinds = backgrounds.photographs(root / backgrounds.DATASET if root else None)
     result = []
     for split, part in generator["splits"].items():
@@ -53,7 +54,7 @@ def items(root: Path | None = None) -> list[Item]:
                 raise DataFileError(land, f"holds no {kind}*.jpg", backgrounds.DATASET)
             landscapes += kinds[kind]
         landscape_sha = {path: sha256(path, backgrounds.DATASET) for path in landscapes}
-        words = [(word, "main") for word in generator["words"].split()]
+        words = [(word, "main") for word in manifest.classes]
         if split == "test":
             words += [(word, "unseen-words") for word in generator["unseen_words"].split()]
         for font_name in part["fonts"]:

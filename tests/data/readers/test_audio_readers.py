@@ -85,6 +85,7 @@ def test_a_missing_recording_is_named_with_the_remedy(tmp_path: Path) -> None:
 
 def test_commands_are_169_on_both_sides_of_the_split() -> None:
     assert len(set(spoken_commands.COMMANDS)) == len(spoken_commands.COMMANDS) == 169
+    assert tuple(manifests.get("spoken-commands").classes) == spoken_commands.COMMANDS
     for command in spoken_commands.COMMANDS:
         assert command == command.lower()
         assert 2 <= len(command.split()) <= 8

@@ -234,7 +234,7 @@ def test_objects_name_what_is_missing(root: Path) -> None:
 
 def test_words_are_what_their_manifest_says(root: Path) -> None:
     manifest = manifests.get("rendered-words")
-    words = manifest.generator["words"].split()
+    words = manifest.classes
     unseen = manifest.generator["unseen_words"].split()
     assert (len(set(words)), len(set(unseen)), set(words) & set(unseen)) == (200, 40, set())
     assert all(w.isalpha() and w.islower() and 3 <= len(w) <= 10 for w in words + unseen)
