@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from gemb.data import speech
+from gemb.data import manifests, speech
 from gemb.data.media import decode_audio
 from gemb.data.readers import hedgewars_emotion, spoken_commands, spoken_words, voice_gender
 from gemb.data.readers.files import DataFileError
