@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +146,8 @@ class Adaptor(
         Raises:
             AdaptorMismatch: It was trained for another encoder or LLM.
         """
-        adaptor: Adaptor = super().from_pretrained(source, **options)
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints where it loads from
+            adaptor: Adaptor = super().from_pretrained(source, **options)
         return adaptor.require(encoder or adaptor.encoder, llm or adaptor.llm)
 
     def require(self, encoder: str, llm: str) -> Adaptor:

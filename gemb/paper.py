@@ -49,8 +49,10 @@ def execute(
                 f"it has: {', '.join(declared) or 'none'}"
             )
     output.parent.mkdir(parents=True, exist_ok=True)
-    before = os.environ.get("GEMB_PROFILE")
-    os.environ["GEMB_PROFILE"] = profile
+    # the kernel inherits both; the second quiets a remark of tqdm's about a widget
+    ours = {"GEMB_PROFILE": profile, "PYTHONWARNINGS": "ignore:IProgress not found"}
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
     try:
         papermill.execute_notebook(
             str(notebook),
@@ -61,16 +63,19 @@ def execute(
             stdout_file=sys.stdout,
             stderr_file=sys.stderr,
             kernel_name="python3",
+            # no remark that a kernel on this machine speaks to it unencrypted
+            extra_arguments=["--IPKernelApp.log_level=ERROR"],
         )
     except papermill.PapermillExecutionError as error:
         raise PaperError(
             f"{notebook.name} failed (see {output}): {error.ename}: {error.evalue}"
         ) from error
     finally:
-        if before is None:
-            del os.environ["GEMB_PROFILE"]
-        else:
-            os.environ["GEMB_PROFILE"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
     return output
 
 
