@@ -115,15 +115,26 @@ class Adaptor(
         self.spread.copy_(torch.from_numpy(spread(vectors)))
         self.used.copy_(torch.from_numpy(vectors.std(0) >= MIN_SPREAD))
 
-    def forward(self, vectors: Tensor) -> Tensor:
-        """Virtual tokens ``[B, n·k, H]`` of vectors ``[B, n, D]``, ``[B, k, H]`` of ``[B, D]``."""
-        if vectors.ndim == 2:
-            vectors = vectors.unsqueeze(1)
+    @property
+    def last(self) -> nn.Linear:
+        """The layer whose output, scaled, is the virtual tokens."""
+        layer = self.layers[-1] if isinstance(self.layers, nn.Sequential) else self.layers
+        assert isinstance(layer, nn.Linear)
+        return layer
+
+    def before_last(self, vectors: Tensor) -> Tensor:
+        """What the last layer sees ``[.., h]`` of vectors ``[.., D]``; in training with noise."""
         x = (vectors - self.mean) / self.spread
         if self.training and self.noise:
             # on few items this does what a ridge penalty does for a linear map (Bishop, 1995)
             x = x + self.noise * self.used * torch.randn_like(x)
-        out: Tensor = self.output_scale * self.layers(x)
+        return self.layers[:-1](x) if isinstance(self.layers, nn.Sequential) else x
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Virtual tokens ``[B, n·k, H]`` of vectors ``[B, n, D]``, ``[B, k, H]`` of ``[B, D]``."""
+        if vectors.ndim == 2:
+            vectors = vectors.unsqueeze(1)
+        out: Tensor = self.output_scale * self.last(self.before_last(vectors))
         return out.reshape(len(vectors), -1, self.llm_hidden)
 
     @classmethod

@@ -110,8 +110,8 @@ def fetch(
     states = {s.manifest.name: s for s in fetching.status()}
     absent = [s.manifest for n, s in states.items() if (not names or n in names) and not s.present]
     if absent:
-        size = sum(m.download_bytes for m in absent)
-        typer.echo(f"to fetch: {len(absent)} of {len(names or states)}, {size / 1e6:.0f} MB")
+        total = sum(m.download_bytes for m in absent)
+        typer.echo(f"to fetch: {len(absent)} of {len(names or states)}, {total / 1e6:.0f} MB")
     for manifest in absent:
         if manifest.non_commercial:
             typer.echo(f"{manifest.name}: {manifest.licence}, for non-commercial use only")

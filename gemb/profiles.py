@@ -37,10 +37,13 @@ class Training(_Strict):
     output_scale: float = Field(
         default=10.0, gt=0, description="what the adaptor's output is multiplied by"
     )
+    warm_start: float = Field(
+        default=1.0, ge=0, description="root mean square of the tokens to start from; 0: none"
+    )
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
-    batch_size: int = 8
-    epochs: int = Field(default=4, gt=0)
+    batch_size: int = 4
+    epochs: int = Field(default=3, gt=0)
     warmup: float = Field(default=0.05, description="share of all steps")
     patience: int = Field(default=3, description="epochs without a better validation score")
 
@@ -109,9 +112,9 @@ PROFILES: dict[str, Profile] = {
                 "commands": Sizes(train=338, val=60, test=120),
                 **{t: Sizes(train=120, val=40, test=120, folds=2) for t in FOLD_TASKS},
             },
-            epochs_by_task={"scene-text": 2, "gender": 5},
-            linear_tasks=("clothing", "words"),
-            control_train=100,
+            epochs_by_task={"scene-text": 2, **dict.fromkeys(FOLD_TASKS, 4)},
+            linear_tasks=("clothing",),
+            control_train=80,
             curve_tasks=("clothing",),
             curve_sizes=(100,),
         ),
@@ -127,7 +130,7 @@ PROFILES: dict[str, Profile] = {
                 "scene-text": Sizes(train=200, val=60, test=240),
                 **{t: Sizes(train=160, val=60, test=300, folds=3) for t in FOLD_TASKS},
             },
-            epochs_by_task={"gender": 6, "scene-text": 3},
+            epochs_by_task=dict.fromkeys(FOLD_TASKS, 4),
             control_train=200,
             curve_sizes=(100, 200),
         ),

@@ -17,6 +17,9 @@ from gemb.llm import FrozenLLM
 from gemb.metrics import exact_match
 from gemb.profiles import Training
 
+# Penalty of the warm start's regression, on activations of about unit size.
+RIDGE = 10.0
+
 
 @dataclass
 class Epoch:
@@ -65,6 +68,38 @@ def batches(
     return cut if rng is None else [cut[i] for i in rng.permutation(len(cut))]
 
 
+@torch.no_grad()
+def warm_start(
+    adaptor: Adaptor, llm: FrozenLLM, train: Examples, length: float, draws: int = 8
+) -> None:
+    """Set the last layer so that each virtual token spells its training item's answer.
+
+    A ridge regression from what the last layer sees (under ``draws`` draws of the training
+    noise) to the mean embedding of the answer's tokens, stretched to root mean square
+    ``length``. Without it the first of a few epochs goes by in finding out what a virtual
+    token may look like at all.
+
+    Args:
+        adaptor: Standardised already.
+        llm: Whose embeddings are meant.
+        train: Training examples.
+        length: Of the tokens to start from.
+        draws: Draws of the noise.
+    """
+    targets = llm.answer_embeddings(train.answers)  # [N, H]
+    targets *= length / targets.square().mean(-1, keepdim=True).sqrt()
+    targets = targets.repeat(draws, adaptor.num_virtual_tokens)  # [draws·N, k·H]
+    vectors = torch.from_numpy(np.ascontiguousarray(train.vectors, np.float32)).to(llm.device)
+    adaptor.train()
+    seen = torch.cat([adaptor.before_last(vectors) for _ in range(draws)])
+    mean, centre = seen.mean(0), targets.mean(0)
+    centred = (seen - mean).double()
+    gram = centred.T @ centred + RIDGE * torch.eye(len(mean), device=mean.device)
+    weight = torch.linalg.solve(gram, centred.T @ (targets - centre).double()).float()
+    adaptor.last.weight.copy_(weight.T / adaptor.output_scale)
+    adaptor.last.bias.copy_((centre - mean @ weight) / adaptor.output_scale)
+
+
 def fit(
     llm: FrozenLLM,
     train: Examples,
@@ -108,6 +143,8 @@ def fit(
     if settings.standardise:
         adaptor.standardise_by(train.vectors)
     adaptor.to(llm.device)
+    if settings.warm_start:
+        warm_start(adaptor, llm, train, settings.warm_start)
     optimiser = torch.optim.AdamW(
         adaptor.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )

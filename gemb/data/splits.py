@@ -79,7 +79,7 @@ def _validation(items: Sequence[Item], count: int, by_group: bool, salt: str) ->
     if not by_group:
         return sample(items, min(count, max(1, len(items) // 5)), salt)
 
-    def variety(part: list[Item]) -> tuple[int, int]:
+    def variety(part: Sequence[Item]) -> tuple[int, int]:
         return len({i.answer for i in part}), len({i.group for i in part})
 
     return sample(max(_grouped(items, 5), key=variety), count, salt)

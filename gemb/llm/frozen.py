@@ -128,6 +128,14 @@ class FrozenLLM:
         """
         return render_prompt(self.tokenizer, text, system)
 
+    def answer_embeddings(self, answers: Sequence[str]) -> Tensor:
+        """The mean of the embeddings of each answer's tokens, float32 ``[N, H]``."""
+        rows = [
+            self._embeddings(torch.tensor(self._answer_tokens(a), device=self.device)).float()
+            for a in answers
+        ]
+        return torch.stack([row.mean(0) for row in rows])
+
     def loss(
         self,
         virtual: Tensor,
