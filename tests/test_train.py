@@ -9,7 +9,7 @@ from gemb.evaluate import Examples, predict
 from gemb.llm import FrozenLLM
 from gemb.metrics import exact_match
 from gemb.profiles import Training
-from gemb.train import batches, fit, schedule
+from gemb.train import batches, fit, schedule, warm_start
 
 WORDS = ["bird", "dog", "seven", "t-shirt", "up"]
 
@@ -43,6 +43,25 @@ def test_ten_items_are_overfitted_and_the_llm_stays_as_it_was(llm):
     assert done.history[done.best_epoch - 1].val_accuracy == 1.0
     assert llm.weights_sha256() == before
     assert all(p.grad is None and not p.requires_grad for p in llm.model.parameters())
+
+
+def test_a_warm_start_spells_the_answers(llm):
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 5, 60)
+    vectors = (rng.normal(size=(5, 24)) * 3)[label] + rng.normal(size=(60, 24))
+    data = examples(llm, vectors, np.array(WORDS)[label])
+    adaptor = Adaptor(24, llm.hidden_size, 2, hidden=32, noise=0.3, output_scale=10)
+    adaptor.standardise_by(data.vectors)
+    warm_start(adaptor, llm, data, length=1.0)
+    tokens = adaptor.eval()(torch.from_numpy(data.vectors))
+    words = llm.answer_embeddings(WORDS)
+    nearest = torch.cosine_similarity(tokens[:, :, None], words[None, None], dim=-1).argmax(-1)
+    assert (nearest == torch.from_numpy(label)[:, None]).float().mean() > 0.9
+    assert 0.5 < tokens.square().mean().sqrt() < 1.1
+    # several tokens of an answer count as their mean
+    ids = llm.tokenizer("t-shirt", add_special_tokens=False).input_ids
+    rows = llm.model.get_input_embeddings().weight[ids].float()
+    torch.testing.assert_close(llm.answer_embeddings(["t-shirt"])[0], rows.mean(0))
 
 
 def test_one_seed_gives_one_result(llm):

@@ -33,7 +33,7 @@ def _ocr(item: Item) -> str:
 
 MEASURES: dict[str, Callable[[Item], str]] = {"f0": _f0, "ocr": _ocr}
 # The OCR takes most of a second a picture: that many of each subset say how readable they are.
-OCR_ITEMS = 60
+OCR_ITEMS = 40
 OF_TASK = {"gender": "f0", "scene-text": "ocr"}
 
 
