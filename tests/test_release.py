@@ -67,7 +67,7 @@ def test_released_adaptors_answer_the_released_test_items(task, llm):
     given = predict(adaptor.float(), llm, asked)
     right = np.mean([exact_match(a.text, i.answer) for a, i in zip(given, items, strict=True)])
     majority = 1 / len({i.answer for i in released.items(task)})
-    assert right > majority + 0.25, "far above chance: it was trained on vectors like these"
+    assert right > min(0.5, 10 * majority), "far above chance: it was trained on such vectors"
 
 
 @pytest.mark.data
