@@ -130,7 +130,7 @@ PROFILES: dict[str, Profile] = {
                 "scene-text": Sizes(train=200, val=60, test=240),
                 **{t: Sizes(train=160, val=60, test=300, folds=3) for t in FOLD_TASKS},
             },
-            epochs_by_task=dict.fromkeys(FOLD_TASKS, 4),
+            epochs_by_task=dict.fromkeys(("commands", *FOLD_TASKS), 4),
             control_train=200,
             curve_sizes=(100, 200),
         ),
