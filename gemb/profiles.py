@@ -70,6 +70,9 @@ class Profile(_Strict):
     linear_tasks: tuple[str, ...] = Field(
         default=tuple(TASKS), description="tasks that a linear adaptor is trained on too"
     )
+    ablation_tasks: tuple[str, ...] = Field(
+        default=(), description="tasks trained without the warm start too, and with it alone"
+    )
     control_tasks: tuple[str, ...] = ("clothing", "words")
     control_train: int = Field(default=300, description="training items of a control, at most")
     curve_tasks: tuple[str, ...] = ("clothing", "words")
@@ -132,6 +135,7 @@ PROFILES: dict[str, Profile] = {
             },
             epochs_by_task=dict.fromkeys(("commands", *FOLD_TASKS), 4),
             control_train=200,
+            ablation_tasks=("clothing", "words"),
             curve_sizes=(100, 200),
         ),
     )

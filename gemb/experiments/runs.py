@@ -24,7 +24,12 @@ from gemb.train import fit
 # Raise when a change to the code changes what a training gives.
 VERSION = 3
 
-VARIANTS = ("adaptor", "linear adaptor", "shuffled labels", "random vectors", "constant vector")
+# What a variant changes in the training's settings; the others change what it is trained on.
+SETTINGS: dict[str, dict[str, float]] = {
+    "linear adaptor": {"hidden": 0},
+    "cold-started adaptor": {"warm_start": 0.0},
+    "untrained adaptor": {"learning_rate": 0.0, "epochs": 1},  # the warm start alone
+}
 
 
 @dataclass(frozen=True)
@@ -161,9 +166,7 @@ def execute(run: Run, vectors: dict[str, np.ndarray], llm: FrozenLLM) -> Outcome
             Examples(s.vectors, s.prompts, list(rng.permutation(np.array(s.answers, object))))
             for s in (train_set, val_set)
         )
-    settings = run.settings
-    if run.variant == "linear adaptor":
-        settings = settings.model_copy(update={"hidden": 0})
+    settings = run.settings.model_copy(update=SETTINGS.get(run.variant, {}))
     fitted = fit(
         llm,
         train_set,

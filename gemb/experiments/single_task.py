@@ -6,7 +6,7 @@ import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,8 @@ from gemb.store import Store
 log = logging.getLogger(__name__)
 
 CONTROLS = ("shuffled labels", "random vectors", "constant vector")
+# what of the adaptor's training is taken away, all else equal
+ABLATIONS = ("cold-started adaptor", "untrained adaptor")
 
 
 @dataclass
@@ -162,18 +164,9 @@ def plan(profile: Profile) -> Plan:
                         for variant in _variants(profile, ready.task.name, protocol, seed)
                     ]
                     if protocol == "leak-free" and number == 0 and seed == profile.seeds[0]:
+                        full = todo[-1]
                         todo += [
-                            _run(
-                                profile,
-                                ready,
-                                protocol,
-                                number,
-                                seed,
-                                "adaptor",
-                                _first(fold, n),
-                                slug,
-                                llm,
-                            )
+                            replace(full, variant="adaptor", fold=_first(fold, n), mismatch=False)
                             for n in _curve_sizes(profile, ready.task.name, fold)
                         ]
     # what the main table needs comes first, so that an interrupted run can show the most
@@ -182,11 +175,13 @@ def plan(profile: Profile) -> Plan:
 
 
 def _variants(profile: Profile, task: str, protocol: str, seed: int) -> list[str]:
-    """The adaptor always; linear adaptor and controls with the first seed of the fixed split."""
+    """The adaptor always; all else with the first seed of the fixed split."""
     out = ["adaptor"]
     if protocol == "leak-free" and seed == profile.seeds[0]:
         if task in profile.linear_tasks:
             out.append("linear adaptor")
+        if task in profile.ablation_tasks:
+            out += ABLATIONS
         if task in profile.control_tasks:
             out += CONTROLS
     return out
@@ -371,7 +366,7 @@ def _result(
     # answers by subset ("main" first) and method
     table: dict[str, dict[str, Answers]] = {s: defaultdict(Answers) for s in ("main", *extra_names)}
     for run_ in full:
-        if run_.variant in ("adaptor", "linear adaptor"):
+        if run_.variant not in CONTROLS:
             asked = [*run_.fold.test, *run_.fold.extra]
             _collect(table, run_.variant, asked, run_.seed, outcomes[run_.key].texts)
     for number, fold in enumerate(folds):
