@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,19 +15,69 @@ from gemb.llm import Answer, FrozenLLM, Prompt
 
 @dataclass(frozen=True)
 class Examples:
-    """Vectors ``[N, D]`` with the prompt and the answer of each."""
+    """Vectors with the prompt and the answer of each example.
 
-    vectors: np.ndarray
+    Attributes:
+        vectors: ``[N, D]``, one an example; or N arrays ``[n_i, D]`` where an example has several
+            (chunks of a sound, frames).
+        prompts: N prompts.
+        answers: N answers.
+    """
+
+    vectors: np.ndarray | Sequence[np.ndarray]
     prompts: Sequence[Prompt]
     answers: Sequence[str]
 
     def __len__(self) -> int:
         return len(self.answers)
 
+    @property
+    def rows(self) -> np.ndarray:
+        """Every vector of every example, ``[sum of n_i, D]``."""
+        return (
+            self.vectors
+            if isinstance(self.vectors, np.ndarray)
+            else np.concatenate(list(self.vectors))
+        )
 
-def virtual_tokens(adaptor: Adaptor, vectors: np.ndarray, llm: FrozenLLM) -> Tensor:
-    """Virtual tokens ``[B, k, H]`` on the language model's device."""
-    return adaptor(torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float32)).to(llm.device))
+    @property
+    def counts(self) -> np.ndarray:
+        """How many vectors each example has, ``[N]``."""
+        if isinstance(self.vectors, np.ndarray):
+            return np.ones(len(self), dtype=int)
+        return np.array([len(v) for v in self.vectors])
+
+    def take(self, index: Iterable[int]) -> Examples:
+        """The examples at ``index``, in that order."""
+        index = list(index)
+        vectors = (
+            self.vectors[index]
+            if isinstance(self.vectors, np.ndarray)
+            else [self.vectors[i] for i in index]
+        )
+        return Examples(vectors, [self.prompts[i] for i in index], [self.answers[i] for i in index])
+
+
+def virtual_tokens(
+    adaptor: Adaptor, vectors: np.ndarray | Sequence[np.ndarray], llm: FrozenLLM
+) -> tuple[Tensor, Tensor | None]:
+    """Virtual tokens ``[B, n·k, H]`` on the language model's device, and their mask.
+
+    The mask ``[B, n·k]`` is false where an example has fewer vectors than another; it is ``None``
+    where all have as many.
+    """
+    if isinstance(vectors, np.ndarray):
+        padded, mask = vectors, None
+    else:
+        counts = np.array([len(v) for v in vectors])
+        padded = np.zeros((len(vectors), counts.max(), vectors[0].shape[1]), np.float32)
+        for row, v in zip(padded, vectors, strict=True):
+            row[: len(v)] = v
+        mask = torch.from_numpy(np.arange(counts.max()) < counts[:, None])
+    tokens = adaptor(torch.from_numpy(np.ascontiguousarray(padded, np.float32)).to(llm.device))
+    if mask is None or mask.all():
+        return tokens, None
+    return tokens, adaptor.mask(mask.to(llm.device))
 
 
 @torch.inference_mode()
@@ -56,11 +106,27 @@ def predict(
             adaptor.require(adaptor.encoder, llm.identity().slug)
     out: list[Answer] = []
     for begin in range(0, len(examples), batch_size):
-        index = range(begin, min(begin + batch_size, len(examples)))
-        prompts = [examples.prompts[i] for i in index]
+        part = examples.take(range(begin, min(begin + batch_size, len(examples))))
         if adaptor is None:
-            virtual = torch.zeros(len(prompts), 0, llm.hidden_size, device=llm.device)
+            virtual, mask = torch.zeros(len(part), 0, llm.hidden_size, device=llm.device), None
         else:
-            virtual = virtual_tokens(adaptor, examples.vectors[begin : index[-1] + 1], llm)
-        out += llm.answer(virtual, prompts, max_new_tokens=max_new_tokens)
+            virtual, mask = virtual_tokens(adaptor, part.vectors, llm)
+        out += llm.answer(virtual, part.prompts, mask, max_new_tokens=max_new_tokens)
+    return out
+
+
+@torch.inference_mode()
+def surprisal(adaptor: Adaptor, llm: FrozenLLM, examples: Examples) -> np.ndarray:
+    """Minus the log-probability (natural) of each right answer, its end of turn included, ``[N]``.
+
+    What an answer costs with its own vector, less what it costs with another's, is what the
+    language model learns from the vector, even where it never gets an answer right.
+    """
+    adaptor.eval()
+    out = np.zeros(len(examples))
+    for number in range(len(examples)):
+        one = examples.take([number])
+        virtual, mask = virtual_tokens(adaptor, one.vectors, llm)
+        tokens = 1 + len(llm.tokenizer(one.answers[0]).input_ids)
+        out[number] = tokens * float(llm.loss(virtual, one.prompts, one.answers, mask))
     return out

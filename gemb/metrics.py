@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,6 +37,35 @@ def wer(answers: Sequence[str], truths: Sequence[str]) -> float:
     import jiwer
 
     return float(jiwer.wer([normalise(t) for t in truths], [normalise(a) for a in answers]))
+
+
+def word_edits(answer: str, truth: str) -> tuple[int, int]:
+    """Word errors of one answer (substituted, left out, put in), and the words of the truth."""
+    import jiwer
+
+    done = jiwer.process_words(normalise(truth), normalise(answer))
+    errors = done.substitutions + done.deletions + done.insertions
+    return errors, done.hits + done.substitutions + done.deletions
+
+
+def character_edits(answer: str, truth: str) -> tuple[int, int]:
+    """Character errors of one answer, and the characters of the truth."""
+    import jiwer
+
+    done = jiwer.process_characters(normalise(truth), normalise(answer))
+    errors = done.substitutions + done.deletions + done.insertions
+    return errors, done.hits + done.substitutions + done.deletions
+
+
+def word_overlap(answer: str, truth: str) -> float:
+    """The words that two texts share, in whatever order: F1 of the two bags of words.
+
+    As SQuAD's F1 (Rajpurkar et al., 2016), after :func:`normalise` and with articles kept. English
+    sentences share some words by chance: compare with shuffled pairs.
+    """
+    a, b = Counter(normalise(answer).split()), Counter(normalise(truth).split())
+    shared = sum((a & b).values())
+    return 2 * shared / (a.total() + b.total()) if shared else 0.0
 
 
 @dataclass(frozen=True)
@@ -99,6 +129,18 @@ class Bootstrap:
         else:
             out = s.sum(1) / n.sum(1)
         return float(out[0]), out[1:]
+
+    def ratio(self, numerators: np.ndarray, denominators: np.ndarray) -> Interval:
+        """Sum of ``numerators`` over sum of ``denominators``, both ``[N]``, such as errors over
+        words, with its 95% interval."""
+        weights = np.vstack([np.ones(self._shape[0]), self._weights])
+        above, below = (
+            weights @ self._table(np.asarray(v, dtype=np.float64)).sum(1)
+            for v in (numerators, denominators)
+        )
+        out = above / np.maximum(below, 1e-12)
+        low, high = np.percentile(out[1:], [2.5, 97.5])
+        return Interval(float(out[0]), float(low), float(high))
 
     def interval(self, values: np.ndarray, macro: bool = False) -> Interval:
         """Mean of ``values`` ``[N]`` (or mean of class means) with its 95% interval.

@@ -48,6 +48,22 @@ class Training(_Strict):
     patience: int = Field(default=3, description="epochs without a better validation score")
 
 
+class Sentences(_Strict):
+    """Sizes of the open-vocabulary section; all counts are of sentences."""
+
+    train: int = Field(gt=0)
+    val: int = Field(gt=0)
+    test: int = Field(gt=0)
+    epochs: int = Field(default=2, gt=0)
+    known: tuple[int, ...] = Field(description="numbers of distinct sentences to recognise again")
+    known_passes: int = Field(description="training clips times epochs at each of those, about")
+    text_curve: tuple[int, ...] = Field(description="training sentences, on vectors of their text")
+    audio_curve: tuple[int, ...] = Field(description="the same on vectors of speech")
+    frames_curve: tuple[int, ...] = Field(description="the same on unpooled frames of speech")
+    transcripts: int = Field(description="test sentences that the real recogniser transcribes")
+    probe_words: int = Field(description="frequent words that a linear probe looks for")
+
+
 class Profile(_Strict):
     """One way to run every notebook."""
 
@@ -55,6 +71,7 @@ class Profile(_Strict):
     purpose: str
     duration: str = Field(default="", description="what it takes on two cores, in words")
     encoder: str = "open-concat"
+    text_encoder: str = "minilm"
     llm: str = "smollm2-135m"
     num_virtual_tokens: int = 1
     tasks: tuple[str, ...] = tuple(TASKS)
@@ -78,6 +95,7 @@ class Profile(_Strict):
     curve_tasks: tuple[str, ...] = ("clothing", "words")
     curve_sizes: tuple[int, ...] = ()
     bootstrap: int = 2000
+    sentences: Sentences
 
     def sizes_of(self, task: str) -> Sizes:
         """The sizes of one task."""
@@ -105,6 +123,19 @@ PROFILES: dict[str, Profile] = {
             training=Training(hidden=64, epochs=1),
             tasks=("clothing", "words"),
             bootstrap=200,
+            sentences=Sentences(
+                train=12,
+                val=2,
+                test=6,
+                epochs=1,
+                known=(4,),
+                known_passes=12,
+                text_curve=(12,),
+                audio_curve=(12,),
+                frames_curve=(6,),
+                transcripts=2,
+                probe_words=2,
+            ),
         ),
         Profile(
             name="local",
@@ -120,6 +151,18 @@ PROFILES: dict[str, Profile] = {
             control_train=80,
             curve_tasks=("clothing",),
             curve_sizes=(100,),
+            sentences=Sentences(
+                train=240,
+                val=24,
+                test=80,
+                known=(10, 30, 100),
+                known_passes=900,
+                text_curve=(240, 1000),
+                audio_curve=(240,),
+                frames_curve=(240,),
+                transcripts=40,
+                probe_words=40,
+            ),
         ),
         Profile(
             name="study",
@@ -137,6 +180,18 @@ PROFILES: dict[str, Profile] = {
             control_train=200,
             ablation_tasks=("clothing", "words"),
             curve_sizes=(100, 200),
+            sentences=Sentences(
+                train=800,
+                val=40,
+                test=160,
+                known=(10, 30, 100, 169, 300, 1000),
+                known_passes=2400,
+                text_curve=(300, 800, 3000, 10_000),
+                audio_curve=(300, 800, 3000),
+                frames_curve=(300, 800, 3000),
+                transcripts=160,
+                probe_words=100,
+            ),
         ),
     )
 }

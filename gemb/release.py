@@ -18,6 +18,7 @@ from gemb import profiles, tasks
 from gemb.data import manifests, released
 from gemb.data.items import Item
 from gemb.data.media import decode_audio
+from gemb.data.readers import spoken_sentences
 from gemb.errors import UserError
 from gemb.experiments import measured, runs, single_task
 from gemb.records import write_text
@@ -59,8 +60,9 @@ def write(folder: Path = released.FOLDER) -> None:
         p.task.name: _with_measures(p.task.name, [i for i in p.items if i.media.key in vectors])
         for p in prepared
     }
-    hashes = single_task.manifest_hashes(p.task.dataset for p in prepared)
+    hashes = manifests.hashes(p.task.dataset for p in prepared)
     released.write(by_task, vectors, slug, hashes, folder)
+    write_text(folder / "sentences.txt", "\n".join(spoken_sentences.sentences()) + "\n")
     write_samples(prepared, folder)
     write_adaptors(folder)
     write_text(manifests.MANIFESTS / "LICENSES.md", licences(folder))

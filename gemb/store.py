@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +15,8 @@ import pyarrow as pa
 
 from gemb.encoders.base import EncoderIdentity
 
+FRAMES = "frames"  # the view of unpooled vectors
+
 
 class Store:
     """Vectors by item key and encoder identity, in LanceDB: one table an identity.
@@ -22,6 +26,9 @@ class Store:
     clip) has several rows. Writing is an upsert in one transaction a call: a
     kill loses at most the batch that was being written, and writing twice
     changes nothing.
+
+    Frames, some forty vectors a second of sound, lie in a file an item
+    beside the tables, rounded to float16; they cannot be searched.
     """
 
     def __init__(self, folder: Path):
@@ -54,12 +61,17 @@ class Store:
         Raises:
             ValueError: If a vector has another dimension or is not finite; nothing is stored.
         """
-        rows: dict[str, dict[str, object]] = {}
         for key, parts in zip(keys, vectors, strict=True):
             if parts.ndim != 2 or parts.shape[1] != identity.dim or len(parts) == 0:
                 raise ValueError(f"{key}: shape {parts.shape}, expected [n, {identity.dim}]")
             if not np.isfinite(parts).all():
                 raise ValueError(f"{key}: the vector holds NaN or infinity")
+        if identity.view == FRAMES:
+            for key, parts in zip(keys, vectors, strict=True):
+                self._put_frames(self._frames(identity, key), parts)
+            return
+        rows: dict[str, dict[str, object]] = {}
+        for key, parts in zip(keys, vectors, strict=True):
             for part, vector in enumerate(parts.astype(np.float32)):
                 row = f"{key}#{part}"
                 rows[row] = {
@@ -77,6 +89,9 @@ class Store:
 
     def get(self, identity: EncoderIdentity, keys: Sequence[str]) -> dict[str, np.ndarray]:
         """The vectors ``[n_i, dim]`` of those keys that are stored, all their parts or none."""
+        if identity.view == FRAMES:
+            paths = {key: self._frames(identity, key) for key in dict.fromkeys(keys)}
+            return {k: np.load(p).astype(np.float32) for k, p in paths.items() if p.exists()}
         table, found = self._table(identity), {}
         wanted = list(dict.fromkeys(keys))
         for start in range(0, len(wanted), 500):
@@ -97,6 +112,8 @@ class Store:
 
     def missing(self, identity: EncoderIdentity, keys: Sequence[str]) -> list[str]:
         """Those of ``keys`` that have no vector yet, in order, once each."""
+        if identity.view == FRAMES:
+            return [k for k in dict.fromkeys(keys) if not self._frames(identity, k).exists()]
         there = self.get(identity, keys)
         return [k for k in dict.fromkeys(keys) if k not in there]
 
@@ -120,8 +137,25 @@ class Store:
 
         Versions of the last minutes stay, for another process may be reading them.
         """
+        if identity.view == FRAMES:
+            return
         self._table(identity).optimize(cleanup_older_than=timedelta(minutes=10))
 
     def count(self, identity: EncoderIdentity) -> int:
-        """Number of vectors stored."""
+        """Number of vectors stored; of items, if they are frames."""
+        if identity.view == FRAMES:
+            return sum(1 for _ in (self.folder / identity.slug).glob("*.npy"))
         return int(self._table(identity).count_rows())
+
+    def _frames(self, identity: EncoderIdentity, key: str) -> Path:
+        return self.folder / identity.slug / f"{key}.npy"
+
+    @staticmethod
+    def _put_frames(path: Path, frames: np.ndarray) -> None:
+        """Written beside and moved into place, so that a file that is there is whole."""
+        if path.exists():
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+            np.save(file, frames.astype(np.float16))
+        os.replace(file.name, path)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from gemb.errors import UnknownName
 
-Modality = Literal["image", "audio"]
+Modality = Literal["image", "audio", "text"]
 Split = Literal["official", "holdout", "folds", "none"]
 
 

@@ -6,28 +6,38 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gemb.adaptor import Adaptor
-from gemb.evaluate import Examples, predict, virtual_tokens
+from gemb.evaluate import Examples, predict, surprisal, virtual_tokens
 from gemb.llm import FrozenLLM
 from gemb.metrics import exact_match
 from gemb.profiles import Training
 
+# How the best epoch is chosen. Where answers are seldom or never right word for word, the
+# surprisal at the right ones still tells epochs apart.
+Choice = Literal["exact match", "surprisal"]
+# The warm start's regression sees at most about so many rows: memory, not accuracy.
+MOST_ROWS = 40_000
 # Penalty of the warm start's regression, on activations of about unit size.
 RIDGE = 10.0
 
 
 @dataclass
 class Epoch:
-    """What one pass over the training items gave."""
+    """What one pass over the training items gave.
+
+    ``val_logprob`` is the mean log-probability of a token: of the answers given, or, where epochs
+    are chosen by surprisal, of the right ones; ``val_accuracy`` is then not measured.
+    """
 
     epoch: int
     train_loss: float
-    val_accuracy: float
+    val_accuracy: float | None
     val_logprob: float
 
 
@@ -88,8 +98,11 @@ def warm_start(
     """
     targets = llm.answer_embeddings(train.answers)  # [N, H]
     targets *= length / targets.square().mean(-1, keepdim=True).sqrt()
-    targets = targets.repeat(draws, adaptor.num_virtual_tokens)  # [draws·N, k·H]
-    vectors = torch.from_numpy(np.ascontiguousarray(train.vectors, np.float32)).to(llm.device)
+    # one target a vector: every chunk of a sound starts from the whole answer
+    targets = targets.repeat_interleave(torch.from_numpy(train.counts).to(llm.device), 0)
+    draws = max(1, min(draws, MOST_ROWS // len(targets)))
+    targets = targets.repeat(draws, adaptor.num_virtual_tokens)  # [draws·n, k·H]
+    vectors = torch.from_numpy(np.ascontiguousarray(train.rows, np.float32)).to(llm.device)
     adaptor.train()
     seen = torch.cat([adaptor.before_last(vectors) for _ in range(draws)])
     mean, centre = seen.mean(0), targets.mean(0)
@@ -109,13 +122,15 @@ def fit(
     encoder: str,
     num_virtual_tokens: int = 1,
     seed: int = 0,
+    choose_by: Choice = "exact match",
     progress: Callable[[Epoch], None] | None = None,
 ) -> Fit:
     """Train an adaptor on ``train`` and keep the epoch that is best on ``val``.
 
     Best is the most exact matches, then the highest mean log-probability of
-    the answers given. Stops after ``settings.patience`` epochs without a
-    better one. ``settings.hidden = 0`` trains a linear adaptor.
+    the answers given; or the least surprisal at the right answers. Stops
+    after ``settings.patience`` epochs without a better one.
+    ``settings.hidden = 0`` trains a linear adaptor.
 
     Args:
         llm: Stays as it is: no gradient reaches its weights.
@@ -125,13 +140,14 @@ def fit(
         encoder: Slug of the encoder's identity, kept with the adaptor.
         num_virtual_tokens: k.
         seed: Of initialisation and order.
+        choose_by: ``exact match`` or ``surprisal``.
         progress: Called after each epoch.
     """
     started = time.perf_counter()
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     adaptor = Adaptor(
-        train.vectors.shape[1],
+        train.rows.shape[1],
         llm.hidden_size,
         num_virtual_tokens,
         settings.hidden,
@@ -141,7 +157,7 @@ def fit(
         output_scale=settings.output_scale,
     )
     if settings.standardise:
-        adaptor.standardise_by(train.vectors)
+        adaptor.standardise_by(train.rows)
     adaptor.to(llm.device)
     if settings.warm_start:
         warm_start(adaptor, llm, train, settings.warm_start)
@@ -162,26 +178,21 @@ def fit(
         losses = []
         for index in batches(train, settings.batch_size, rng):
             optimiser.zero_grad(set_to_none=True)
-            virtual = virtual_tokens(adaptor, train.vectors[index], llm)
-            loss = llm.loss(
-                virtual, [train.prompts[i] for i in index], [train.answers[i] for i in index]
-            )
+            batch = train.take(index)
+            virtual, mask = virtual_tokens(adaptor, batch.vectors, llm)
+            loss = llm.loss(virtual, batch.prompts, batch.answers, mask)
             loss.backward()
             optimiser.step()
             scheduler.step()
             losses.append(float(loss.detach()))
             out.steps += 1
-        answers = predict(adaptor, llm, val, max_new_tokens=longest)
-        accuracy = float(
-            np.mean([exact_match(a.text, t) for a, t in zip(answers, val.answers, strict=True)])
-        )
-        logprob = float(np.mean([a.logprob for a in answers]))
+        accuracy, logprob = _validate(adaptor, llm, val, choose_by, longest)
         row = Epoch(epoch, float(np.mean(losses)), accuracy, logprob)
         out.history.append(row)
         if progress:
             progress(row)
-        if best is None or (accuracy, logprob) > best:
-            best, out.best_epoch = (accuracy, logprob), epoch
+        if best is None or (accuracy or 0.0, logprob) > best:
+            best, out.best_epoch = (accuracy or 0.0, logprob), epoch
             kept = {k: v.detach().clone() for k, v in adaptor.state_dict().items()}
         elif epoch - out.best_epoch >= settings.patience:
             break
@@ -189,3 +200,15 @@ def fit(
     adaptor.eval()
     out.seconds = time.perf_counter() - started
     return out
+
+
+def _validate(
+    adaptor: Adaptor, llm: FrozenLLM, val: Examples, choose_by: Choice, longest: int
+) -> tuple[float | None, float]:
+    """Accuracy, if that is what counts, and mean log-probability of a token."""
+    if choose_by == "surprisal":
+        tokens = sum(1 + len(llm.tokenizer(a).input_ids) for a in val.answers)
+        return None, -float(surprisal(adaptor, llm, val).sum()) / tokens
+    answers = predict(adaptor, llm, val, max_new_tokens=longest)
+    hits = [exact_match(a.text, t) for a, t in zip(answers, val.answers, strict=True)]
+    return float(np.mean(hits)), float(np.mean([a.logprob for a in answers]))

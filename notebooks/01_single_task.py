@@ -154,10 +154,17 @@ figures.provenance_table(record)
 # NBVAL_CHECK_OUTPUT
 checked = record.of("clothing"), record.of("words")
 print("tasks recorded:", all(record.has(t) for t in profiles.get(profile).tasks))
-print("every score inside its interval:", all(
-    m.accuracy.low <= m.accuracy.value <= m.accuracy.high for r in checked for m in r.methods))
-print("baselines beside the adaptor:", all(
-    {"majority", "k-NN", "logistic regression"} <= {m.method for m in r.methods} for r in checked))
+print(
+    "every score inside its interval:",
+    all(m.accuracy.low <= m.accuracy.value <= m.accuracy.high for r in checked for m in r.methods),
+)
+print(
+    "baselines beside the adaptor:",
+    all(
+        {"majority", "k-NN", "logistic regression"} <= {m.method for m in r.methods}
+        for r in checked
+    ),
+)
 print("controls:", sorted(c.method for c in checked[0].controls))
 
 # %% tags=["remove-cell"]

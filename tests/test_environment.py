@@ -20,8 +20,10 @@ DIRECT = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
 
 
 def pins() -> dict[str, str]:
-    lines = [line.partition("#")[0].strip()
-             for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines()]
+    lines = [
+        line.partition("#")[0].strip()
+        for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    ]
     pairs = [line.split("==") for line in lines if line]
     assert all(len(pair) == 2 for pair in pairs), "every pin is name==version"
     names = [canonicalize_name(name) for name, _ in pairs]
@@ -129,7 +131,11 @@ def make(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
     return subprocess.run(
         ["make", f"PYTHON={tree / 'fake-python'}", *arguments],
-        cwd=tree, env=environment, capture_output=True, text=True, check=False,
+        cwd=tree,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -142,7 +148,8 @@ def calls(tree: Path) -> list[str]:
 
 needs_make = pytest.mark.skipif(
     subprocess.run(["make", "--version"], capture_output=True, check=False).returncode != 0
-    if sys.platform != "win32" else True,
+    if sys.platform != "win32"
+    else True,
     reason="there is no make",
 )
 

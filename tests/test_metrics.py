@@ -38,6 +38,42 @@ def test_error_rates_count_edits():
     assert metrics.wer(["turn off light"], ["turn on light"]) == pytest.approx(1 / 3)
 
 
+def edit_distance(a, b):
+    """Levenshtein's, written from its recurrence: independent of the library."""
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        row, old = [i], row
+        for j, y in enumerate(b, 1):
+            row.append(min(old[j] + 1, row[j - 1] + 1, old[j - 1] + (x != y)))
+    return row[-1]
+
+
+SENTENCES = st.lists(st.sampled_from(["the", "a", "cat", "dog", "sat"]), max_size=8).map(" ".join)
+
+
+@given(SENTENCES, SENTENCES.filter(bool))
+def test_edits_are_levenshteins_over_words_and_over_characters(answer, truth):
+    words = metrics.word_edits(answer, truth)
+    assert words == (edit_distance(answer.split(), truth.split()), len(truth.split()))
+    assert metrics.character_edits(answer, truth) == (edit_distance(answer, truth), len(truth))
+
+
+def test_word_overlap_by_hand():
+    assert metrics.word_overlap("the cat sat", "the cat sat") == 1
+    assert metrics.word_overlap("sat cat the", "The cat sat.") == 1  # order and case are ignored
+    # two of three and of four words are shared: 2 · 2 / 7
+    assert metrics.word_overlap("the big cat", "the cat sat down") == pytest.approx(4 / 7)
+    assert metrics.word_overlap("the the the", "the cat") == pytest.approx(2 / 5)
+    assert metrics.word_overlap("", "the cat") == 0
+    assert metrics.word_overlap("dog", "the cat") == 0
+
+
+def test_a_ratio_is_of_sums_and_not_a_mean_of_ratios():
+    found = metrics.Bootstrap(["x"] * 3, [None] * 3).ratio(np.array([1, 0, 4]), np.array([1, 9, 2]))
+    assert found.value == pytest.approx(5 / 12)
+    assert found.low <= found.value <= found.high
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from("abc"), st.integers(0, 4), st.booleans()), min_size=1, max_size=60

@@ -140,3 +140,18 @@ def test_a_killed_run_loses_at_most_one_batch(tmp_path):
     assert store.count(ONE) == 8
     got = embed([item(str(n), str(n)) for n in range(20)], encoder, store, batch_size=4)
     assert len(encoder.seen) == 12 and len(got.vectors) == 20
+
+
+def test_frames_lie_beside_the_tables_whole_and_once(store):
+    frames = EncoderIdentity("fake", "r1", 4, "p1", "frames")
+    long = np.arange(40, dtype=np.float32).reshape(10, 4) / 8
+    store.put(frames, ["a", "b"], [long, vector(2, 3)])
+    store.put(frames, ["a"], [vector(9)])
+    got = store.get(frames, ["b", "a", "c"])
+    assert set(got) == {"a", "b"} and store.count(frames) == 2
+    np.testing.assert_array_equal(got["a"], long)
+    assert got["a"].dtype == np.float32
+    assert store.missing(frames, ["c", "a", "c"]) == ["c"]
+    with pytest.raises(ValueError, match="NaN"):
+        store.put(frames, ["d", "e"], [vector(1), vector(np.nan)])
+    assert store.missing(frames, ["d", "e"]) == ["d", "e"]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gemb.adaptor import Adaptor, AdaptorMismatch
-from gemb.evaluate import Examples, predict
+from gemb.evaluate import Examples, predict, surprisal, virtual_tokens
 from gemb.llm import FrozenLLM
 from gemb.metrics import exact_match
 from gemb.profiles import Training
@@ -126,3 +126,43 @@ def test_an_adaptor_of_another_width_is_refused_by_the_llm(llm):
     data = examples(llm, np.zeros((2, 4)), WORDS[:2])
     with pytest.raises(ValueError, match="expected"):
         predict(Adaptor(4, llm.hidden_size + 1), llm, data)
+
+
+def several(llm, rng, counts, answers):
+    prompt = llm.prompt("What is it?")
+    vectors = [rng.normal(size=(n, 12)).astype(np.float32) for n in counts]
+    return Examples(vectors, [prompt] * len(counts), answers)
+
+
+def test_an_item_may_have_several_vectors_and_the_padding_is_never_read():
+    llm = FrozenLLM.load(dtype=torch.float32)
+    data = several(llm, np.random.default_rng(0), [1, 3, 2], WORDS[:3])
+    adaptor = Adaptor(12, llm.hidden_size, 2, hidden=16, output_scale=3).eval()
+    tokens, mask = virtual_tokens(adaptor, data.vectors, llm)
+    assert tokens.shape == (3, 6, llm.hidden_size) and mask.sum(1).tolist() == [2, 6, 4]
+    together = predict(adaptor, llm, data)
+    alone = [predict(adaptor, llm, data.take([n]))[0] for n in range(3)]
+    assert [a.text for a in together] == [a.text for a in alone]
+    costs = surprisal(adaptor, llm, data)
+    one_by_one = [surprisal(adaptor, llm, data.take([n]))[0] for n in range(3)]
+    np.testing.assert_allclose(costs, one_by_one, rtol=1e-4)
+
+
+def test_surprisal_is_the_summed_cross_entropy_of_the_answer(llm):
+    data = several(llm, np.random.default_rng(1), [2, 2], ["bird", "t-shirt"])
+    adaptor = Adaptor(12, llm.hidden_size, 1, hidden=16).eval()
+    tokens, mask = virtual_tokens(adaptor, data.vectors, llm)
+    assert mask is None  # as many vectors everywhere
+    lengths = [1 + len(llm.tokenizer(a).input_ids) for a in data.answers]
+    mean = float(llm.loss(tokens, data.prompts, data.answers))
+    assert surprisal(adaptor, llm, data).sum() == pytest.approx(mean * sum(lengths), rel=0.02)
+
+
+def test_items_of_several_vectors_are_learnt_and_chosen_by_surprisal(llm):
+    data = several(llm, np.random.default_rng(2), [1, 2, 3, 2, 1] * 2, WORDS * 2)
+    settings = Training(hidden=128, epochs=30, batch_size=5, patience=30, noise=0)
+    done = fit(llm, data, data, settings, encoder="fake", choose_by="surprisal")
+    assert done.history[0].val_accuracy is None
+    best = done.history[done.best_epoch - 1].val_logprob
+    assert best == max(e.val_logprob for e in done.history) and best > -0.1
+    assert accuracy(done.adaptor, llm, data) == 1.0

@@ -35,6 +35,11 @@ class Media:
         return cls(path.read_bytes, path.suffix)
 
     @classmethod
+    def from_text(cls, text: str) -> Media:
+        """A text as a medium of its own; its bytes are its UTF-8."""
+        return cls(text.encode, "txt")
+
+    @classmethod
     def from_recipe(
         cls, recipe: Mapping[str, Any], make: Callable[[], bytes], suffix: str
     ) -> Media:
@@ -67,7 +72,7 @@ class Item:
 
     Attributes:
         id: Stable and unique in its dataset, such as ``fashion-mnist/test/00042``.
-        modality: ``image`` or ``audio``.
+        modality: ``image``, ``audio`` or ``text``.
         media: The bytes.
         answer: The exact text the language model should give.
         group: What must not be split between training and test (speaker,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -165,8 +166,9 @@ class Manifest(_Strict):
 
     @model_validator(mode="after")
     def _says_what_its_items_are(self) -> Manifest:
-        if self.derivation and not (self.classes and self.splits and self.items):
-            raise ValueError("a manifest of items states their classes, splits and number")
+        # answers of an open vocabulary have no classes
+        if self.derivation and not (self.splits and self.items):
+            raise ValueError("a manifest of items states their splits and number")
         return self
 
     @property
@@ -232,3 +234,13 @@ def get(name: str) -> Manifest:
         there = ", ".join(sorted(p.stem for p in MANIFESTS.glob("*.yaml")))
         raise UnknownName(f"no manifest {name!r}; there are: {there}")
     return parse(path)
+
+
+def hashes(names: Iterable[str]) -> dict[str, str]:
+    """The content hash (16 digits) of each manifest and of all that it needs."""
+    out: dict[str, str] = {}
+    for name in names:
+        manifest = get(name)
+        out[name] = manifest.content_hash[:16]
+        out |= hashes(manifest.needs)
+    return out

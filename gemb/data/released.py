@@ -161,6 +161,11 @@ def write(
     _items_by_task.cache_clear()
 
 
+def sentences(folder: Path = FOLDER) -> list[str]:
+    """The sentences taken from WordNet, in their order: text alone, to be spoken anew."""
+    return (folder / "sentences.txt").read_text(encoding="utf-8").splitlines()
+
+
 def samples(folder: Path = FOLDER) -> dict[str, Path]:
     """The few media that are committed for showing: file by item id."""
     path = folder / "samples" / "index.json"

@@ -9,6 +9,7 @@ from gemb.errors import UnknownName
 
 # Dotted paths, imported on use, so that listing encoders loads no model.
 REGISTRY: dict[str, str] = {
+    "minilm": "gemb.encoders.minilm:MiniLM",
     "open-concat": "gemb.encoders.open_concat:OpenConcat",
 }
 

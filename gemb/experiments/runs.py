@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +15,11 @@ from gemb.adaptor import Adaptor
 from gemb.data.fetch import cache_dir
 from gemb.data.items import Item
 from gemb.data.splits import Fold
-from gemb.evaluate import Examples, predict
+from gemb.evaluate import Examples, predict, surprisal
 from gemb.llm import FrozenLLM
 from gemb.profiles import Training
 from gemb.progress import progress
-from gemb.train import fit
+from gemb.train import Choice, fit
 
 # Raise when a change to the code changes what a training gives.
 VERSION = 3
@@ -50,6 +50,10 @@ class Run:
     llm: str
     precision: str  # of the language model: its answers in bfloat16 differ now and then
     mismatch: bool = False  # ask again with another item's vector
+    choose_by: Choice = "exact match"  # what the best epoch is best at
+    max_new_tokens: int = 16  # of an answer
+    stack: int = 1  # so many neighbouring vectors of an item side by side in one
+    surprisal: bool = False  # what the right answers cost, with their own vector and another's
 
     @property
     def key(self) -> str:
@@ -71,6 +75,11 @@ class Run:
                 for part in ("train", "val", "test", "extra")
             },
         }
+        # these came later: where they say nothing new, earlier runs keep their keys
+        for name in ("choose_by", "max_new_tokens", "stack", "surprisal"):
+            value = getattr(self, name)
+            if value != type(self).__dataclass_fields__[name].default:
+                content[name] = value
         return records.digest(content)
 
     @property
@@ -92,6 +101,8 @@ class Outcome:
     logprobs: list[float]
     mismatched: list[str]  # answers to another item's vector, where the run asks for them
     folder: str
+    surprisal: list[float] = field(default_factory=list)  # at each right answer, natural units
+    surprisal_other: list[float] = field(default_factory=list)  # given another item's vector
 
 
 def runs_dir() -> Path:
@@ -108,9 +119,17 @@ def load(run: Run) -> Outcome | None:
         return None
 
 
-def vectors_of(run: Run, items: Sequence[Item], vectors: dict[str, np.ndarray]) -> np.ndarray:
-    """The vectors ``[N, D]`` that the run's variant sees for ``items``."""
-    found = np.concatenate([vectors[i.media.key] for i in items])
+def vectors_of(
+    run: Run, items: Sequence[Item], vectors: dict[str, np.ndarray]
+) -> np.ndarray | list[np.ndarray]:
+    """The vectors that the run's variant sees for ``items``.
+
+    ``[N, D]`` where each has one, else an array ``[n_i, D]`` each.
+    """
+    listed = [stacked(vectors[i.media.key], run.stack) for i in items]
+    if any(len(v) > 1 for v in listed) or run.stack > 1:
+        return listed
+    found = np.concatenate(listed)
     if run.variant == "constant vector":
         return np.repeat(
             np.concatenate([vectors[i.media.key] for i in run.fold.train]).mean(0, keepdims=True),
@@ -130,6 +149,15 @@ def vectors_of(run: Run, items: Sequence[Item], vectors: dict[str, np.ndarray]) 
         ).astype(np.float32)
         return drawn * (norm / np.sqrt(found.shape[1]))
     return found
+
+
+def stacked(vectors: np.ndarray, count: int) -> np.ndarray:
+    """``[n, D]`` as ``[ceil(n / count), count · D]``; the last row is filled up with zeros."""
+    if count == 1:
+        return vectors
+    missing = -len(vectors) % count
+    padded = np.pad(vectors, ((0, missing), (0, 0)))
+    return padded.reshape(-1, count * vectors.shape[1])
 
 
 def examples(
@@ -175,21 +203,25 @@ def execute(run: Run, vectors: dict[str, np.ndarray], llm: FrozenLLM) -> Outcome
         encoder=run.encoder,
         num_virtual_tokens=run.num_virtual_tokens,
         seed=run.seed,
+        choose_by=run.choose_by,
     )
     started = time.perf_counter()
     asked = [*fold.test, *fold.extra]
     test_set = examples(run, asked, vectors, llm)
-    answers = predict(fitted.adaptor, llm, test_set)
+    answers = predict(fitted.adaptor, llm, test_set, max_new_tokens=run.max_new_tokens)
     answer_seconds = time.perf_counter() - started
-    mismatched: list[str] = []
-    if run.mismatch:
-        other = mismatch(fold.test, run.seed)
-        swapped = Examples(
-            test_set.vectors[: len(fold.test)][other],
-            test_set.prompts[: len(fold.test)],
-            test_set.answers[: len(fold.test)],
-        )
-        mismatched = [a.text for a in predict(fitted.adaptor, llm, swapped)]
+    tested = test_set.take(range(len(fold.test)))
+    other = mismatch(fold.test, run.seed)
+    swapped = Examples(test_set.take(other).vectors, tested.prompts, tested.answers)
+    mismatched = (
+        [a.text for a in predict(fitted.adaptor, llm, swapped, max_new_tokens=run.max_new_tokens)]
+        if run.mismatch
+        else []
+    )
+    costs = [
+        surprisal(fitted.adaptor, llm, asked_of).tolist() if run.surprisal else []
+        for asked_of in (tested, swapped)
+    ]
     folder = runs_dir() / run.key
     outcome = Outcome(
         history=[asdict(e) for e in fitted.history],
@@ -201,6 +233,8 @@ def execute(run: Run, vectors: dict[str, np.ndarray], llm: FrozenLLM) -> Outcome
         logprobs=[a.logprob for a in answers],
         mismatched=mismatched,
         folder=folder.name,
+        surprisal=costs[0],
+        surprisal_other=costs[1],
     )
     folder.mkdir(parents=True, exist_ok=True)
     if run.variant == "adaptor":

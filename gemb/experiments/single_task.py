@@ -328,7 +328,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.SingleT
             profile,
             planned.encoder,
             planned.llm.identity().slug,
-            manifest_hashes(names),
+            manifests.hashes(names),
             " and ".join(sorted(sources)),
             time.perf_counter() - started,
         ),
@@ -336,16 +336,6 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.SingleT
     )
     records.write(record, cache_dir() / "records" / f"single_task.{profile.name}.json")
     return record
-
-
-def manifest_hashes(names: Iterable[str]) -> dict[str, str]:
-    """The content hash of each manifest and of all that it needs."""
-    out: dict[str, str] = {}
-    for name in names:
-        manifest = manifests.get(name)
-        out[name] = manifest.content_hash[:16]
-        out |= manifest_hashes(manifest.needs)
-    return out
 
 
 def _result(
@@ -458,7 +448,7 @@ def _disagreement(
     some = runs.examples(run_, run_.fold.test[:count], vectors, planned.llm)
     adaptor = runs.adaptor_of(run_, outcomes[run_.key]).to(planned.llm.device).eval()
     with torch.inference_mode():
-        virtual = virtual_tokens(adaptor, some.vectors, planned.llm)
+        virtual, _ = virtual_tokens(adaptor, some.vectors, planned.llm)
         return batch_disagreement(planned.llm, virtual, some.prompts)
 
 

@@ -6,13 +6,13 @@ import base64
 import html
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from gemb.records import Score
+from gemb.records import Provenance, Score
 
 # Okabe and Ito's palette as seaborn has it: told apart by the colour-blind.
 PALETTE = sns.color_palette("colorblind")
@@ -27,6 +27,13 @@ STYLE: Any = {
     "legend.frameon": False,
     "svg.hashsalt": "gemb",
 }
+
+
+class Recorded(Protocol):
+    """Any experiment's record."""
+
+    experiment: str
+    provenance: Provenance
 
 
 class Shown:
@@ -86,3 +93,34 @@ def percent(score: Score | None, interval: bool = True) -> str:
     # a dash between negative numbers cannot be read
     between = "–" if score.low >= 0 else " to "
     return f"{value} ({low}{between}{high})" if interval else value
+
+
+def plain(score: Score | None) -> str:
+    """A score that is no share, with its interval, such as ``3.1 (2.2–4.0)``."""
+    if score is None:
+        return "–"
+    value, low, high = (f"{x:.1f}".replace("-", "−") for x in (score.value, score.low, score.high))
+    return f"{value} ({low}{'–' if score.low >= 0 else ' to '}{high})"
+
+
+def provenance_table(record: Recorded) -> Shown:
+    """What made the record."""
+    about = record.provenance
+    rows = [
+        ("profile", about.profile),
+        ("encoder", about.encoder),
+        ("language model", about.llm),
+        ("vectors from", about.source),
+        ("machine", about.machine),
+        ("finished", about.finished),
+        ("minutes, with what was reused", f"{about.seconds / 60:.1f}"),
+        ("seeds", ", ".join(map(str, about.settings["seeds"]))),
+        ("adaptor", ", ".join(f"{k} {v}" for k, v in about.settings["training"].items())),
+        ("packages", ", ".join(f"{k} {v}" for k, v in about.packages.items())),
+        ("manifests", ", ".join(f"{k} {v[:8]}" for k, v in about.manifests.items())),
+    ]
+    return table(
+        pd.DataFrame(rows, columns=["what", "value"]),
+        f"{record.experiment}_provenance",
+        "What made these numbers.",
+    )

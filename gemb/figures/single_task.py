@@ -354,29 +354,6 @@ def cost_table(record: SingleTaskRecord) -> Shown:
     )
 
 
-def provenance_table(record: SingleTaskRecord) -> Shown:
-    """What made the record."""
-    about = record.provenance
-    rows = [
-        ("profile", about.profile),
-        ("encoder", about.encoder),
-        ("language model", about.llm),
-        ("vectors from", about.source),
-        ("machine", about.machine),
-        ("finished", about.finished),
-        ("minutes, with what was reused", f"{about.seconds / 60:.1f}"),
-        ("seeds", ", ".join(map(str, about.settings["seeds"]))),
-        ("adaptor", ", ".join(f"{k} {v}" for k, v in about.settings["training"].items())),
-        ("packages", ", ".join(f"{k} {v}" for k, v in about.packages.items())),
-        ("manifests", ", ".join(f"{k} {v[:8]}" for k, v in about.manifests.items())),
-    ]
-    return table(
-        pd.DataFrame(rows, columns=["what", "value"]),
-        "single_task_provenance",
-        "What made these numbers.",
-    )
-
-
 def _gap(result: TaskResult) -> str:
     regression = result.method("logistic regression")
     return f"{tasks.get(result.task).title} ({percent(regression.difference, False)} points)"

@@ -59,7 +59,7 @@ ANSWERS = {
     "emotion": "anger pain fear joy exertion neutral",
     "words": "yes no up down left right on off stop go",
     "commands": "turn on the kitchen light|lower the heat|play music in the bedroom|"
-                "switch off the lamp|louder|bring me my shoes|set the volume to ten",
+    "switch off the lamp|louder|bring me my shoes|set the volume to ten",
 }
 BARS = {"plain fp32": 5.5, "plain bf16": 3.0, "plain bf16 eager": 2.0}
 PEAK_BAR, BATCHED_BAR, SINGLE_BAR = 0.70, 1.5, 10.0
@@ -128,15 +128,23 @@ def plain(llm: FrozenLLM) -> Step:
         rows, labels = [], []
         for tokens, prompt, answer in zip(virtual, case.prompts, case.answers, strict=True):
             target = labels_of(llm, answer)
-            rows.append(torch.cat([
-                embed(llm, prompt.before), tokens.to(llm.dtype), embed(llm, prompt.after + target)
-            ]))
+            rows.append(
+                torch.cat(
+                    [
+                        embed(llm, prompt.before),
+                        tokens.to(llm.dtype),
+                        embed(llm, prompt.after + target),
+                    ]
+                )
+            )
             ignored = [-100] * (len(rows[-1]) - len(target))
             labels.append(torch.tensor([*ignored, *target]))
         mask = pad_sequence([torch.ones(len(row)) for row in rows], batch_first=True)
         llm.model(
-            inputs_embeds=pad_sequence(rows, batch_first=True), attention_mask=mask.long(),
-            labels=pad_sequence(labels, batch_first=True, padding_value=-100), use_cache=False,
+            inputs_embeds=pad_sequence(rows, batch_first=True),
+            attention_mask=mask.long(),
+            labels=pad_sequence(labels, batch_first=True, padding_value=-100),
+            use_cache=False,
         ).loss.backward()
 
     return step
@@ -145,16 +153,21 @@ def plain(llm: FrozenLLM) -> Step:
 def generate(llm: FrozenLLM, batch: int) -> Step:
     """transformers' ``generate``, padded on the left, ``batch`` rows at a time."""
     config = GenerationConfig(
-        max_new_tokens=MAX_NEW_TOKENS, do_sample=False,
-        eos_token_id=llm.tokenizer.eos_token_id, pad_token_id=llm.tokenizer.pad_token_id,
+        max_new_tokens=MAX_NEW_TOKENS,
+        do_sample=False,
+        eos_token_id=llm.tokenizer.eos_token_id,
+        pad_token_id=llm.tokenizer.pad_token_id,
     )
 
     def step(case: Case) -> None:
         for start in range(0, BATCH, batch):
             rows = [
                 torch.cat([embed(llm, p.before), v.to(llm.dtype), embed(llm, p.after)])
-                for v, p in zip(case.virtual[start : start + batch],
-                                case.prompts[start : start + batch], strict=True)
+                for v, p in zip(
+                    case.virtual[start : start + batch],
+                    case.prompts[start : start + batch],
+                    strict=True,
+                )
             ]
             masks = [torch.ones(len(row), dtype=torch.long) for row in rows]
             with torch.no_grad():
@@ -227,8 +240,9 @@ def print_resident_rise(method: str) -> None:
 
 
 def spread(times: list[float], unit: float = 1.0) -> str:
-    return (f"{statistics.median(times) * unit:.2f} "
-            f"({min(times) * unit:.2f}–{max(times) * unit:.2f})")
+    return (
+        f"{statistics.median(times) * unit:.2f} ({min(times) * unit:.2f}–{max(times) * unit:.2f})"
+    )
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
@@ -302,8 +316,13 @@ def main() -> None:
     report += [table(header, rows), ""]
 
     rises = {method: resident_rise(method, arguments.threads) for method in steps}
-    report += [table(["peak memory of a step, MB", *rises],
-                     [[cases[0].name, *(f"{mb:.0f}" for mb in rises.values())]]), ""]
+    report += [
+        table(
+            ["peak memory of a step, MB", *rises],
+            [[cases[0].name, *(f"{mb:.0f}" for mb in rises.values())]],
+        ),
+        "",
+    ]
 
     if not arguments.no_answers:
         default = llms["plain bf16"]
@@ -320,18 +339,31 @@ def main() -> None:
                     taken[name].append(timed(run, case))
             answers = llm.answer(case.virtual, case.prompts, max_new_tokens=MAX_NEW_TOKENS)
             differing = batch_disagreement(llm, case.virtual, case.prompts)
-            row = [case.name, f"{statistics.mean(a.tokens for a in answers):.1f}",
-                   spread(taken["ours"])]
+            row = [
+                case.name,
+                f"{statistics.mean(a.tokens for a in answers):.1f}",
+                spread(taken["ours"]),
+            ]
             for name in ("batched", "single"):
                 ratios = [a / b for a, b in zip(taken[name], taken["ours"], strict=True)]
                 row += [f"{statistics.median(taken[name]):.2f}", f"{spread(ratios)}×"]
             rows.append([*row, f"{differing:.0%}"])
-        report += [table(
-            ["32 answers", "tokens each", "ours, s", "generate, batched, s",
-             f"ratio (bar {BATCHED_BAR}×)", "one by one, s", f"ratio (bar {SINGLE_BAR}×)",
-             "differ in bf16, batch or single"],
-            rows,
-        ), ""]
+        report += [
+            table(
+                [
+                    "32 answers",
+                    "tokens each",
+                    "ours, s",
+                    "generate, batched, s",
+                    f"ratio (bar {BATCHED_BAR}×)",
+                    "one by one, s",
+                    f"ratio (bar {SINGLE_BAR}×)",
+                    "differ in bf16, batch or single",
+                ],
+                rows,
+            ),
+            "",
+        ]
     text = "\n".join(report)
     print(text)
     if arguments.out:

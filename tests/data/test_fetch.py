@@ -56,11 +56,22 @@ WEIGHTS = {"path": "weights.bin", "member": "pkg/weights.bin", "sha256": sha(CON
 
 
 def manifest(home: Path, name: str = "sample", **fields: Any) -> None:
-    (home / "manifests" / f"{name}.yaml").write_text(yaml.safe_dump({
-        "name": name, "kind": "part", "title": "Sample", "description": "A sample",
-        "licence": "MIT", "attribution": "Nobody", "version": "1",
-        "sources": [WHEEL], "files": [WEIGHTS], **fields,
-    }))
+    (home / "manifests" / f"{name}.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "name": name,
+                "kind": "part",
+                "title": "Sample",
+                "description": "A sample",
+                "licence": "MIT",
+                "attribution": "Nobody",
+                "version": "1",
+                "sources": [WHEEL],
+                "files": [WEIGHTS],
+                **fields,
+            }
+        )
+    )
     manifests.parse.cache_clear()
 
 
@@ -153,8 +164,10 @@ def test_a_tree_has_one_checksum(home: Path, no_clients: None) -> None:
     tree = {"path": "voices", "member": "sounds/**/*.wav", "sha256": checksum}
     manifest(home, sources=[DEB], files=[tree])
     folder = fetch("sample")
-    laid = {p.relative_to(folder / "voices").as_posix(): p.read_bytes()
-            for p in (folder / "voices").rglob("*.wav")}
+    laid = {
+        p.relative_to(folder / "voices").as_posix(): p.read_bytes()
+        for p in (folder / "voices").rglob("*.wav")
+    }
     assert laid == files
 
     manifest(home, sources=[DEB], files=[{**tree, "sha256": "0" * 64}])
@@ -262,6 +275,7 @@ def test_an_interrupted_extraction_leaves_nothing(
     wheel(home)
     manifest(home)
     with monkeypatch.context() as patch:
+
         def interrupt(*_: object) -> None:
             raise KeyboardInterrupt
 
@@ -347,11 +361,13 @@ def fake_apt(home: Path, monkeypatch: pytest.MonkeyPatch, brings: str | None) ->
     prepared = home / "prepared.deb"
     make_deb(prepared, {"usr/share/pkg/weights.bin": CONTENT})
     script = bin_ / "apt-get"
-    bring = f'cp "{prepared}" "./{brings}"' if brings else (
-        "echo \"E: Version '1:2.0-3' for 'sample' was not found\" >&2; exit 100")
+    bring = (
+        f'cp "{prepared}" "./{brings}"'
+        if brings
+        else ("echo \"E: Version '1:2.0-3' for 'sample' was not found\" >&2; exit 100")
+    )
     script.write_text(
-        f'#!/bin/sh\necho "$@" >> "{log}"\n'
-        f'case "$*" in *update) exit 0;; *) {bring};; esac\n'
+        f'#!/bin/sh\necho "$@" >> "{log}"\ncase "$*" in *update) exit 0;; *) {bring};; esac\n'
     )
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{bin_}{os.pathsep}{os.environ['PATH']}")
@@ -362,9 +378,7 @@ unix = pytest.mark.skipif(os.name != "posix", reason="apt-get is a Unix program"
 
 
 @unix
-def test_a_debian_package_at_its_very_version(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_debian_package_at_its_very_version(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = fake_apt(home, monkeypatch, "sample_1%3a2.0-3_all.deb")
     manifest(home, sources=[DEB])
     assert (fetch("sample") / "weights.bin").read_bytes() == CONTENT
@@ -457,8 +471,11 @@ def address(server: Server, path: str) -> dict[str, str]:
 
 def test_a_file_from_the_web(home: Path, server: Server) -> None:
     server.files["/weights.bin"] = CONTENT
-    manifest(home, sources=[address(server, "/weights.bin")],
-             files=[{**WEIGHTS, "member": "weights.bin"}])
+    manifest(
+        home,
+        sources=[address(server, "/weights.bin")],
+        files=[{**WEIGHTS, "member": "weights.bin"}],
+    )
     assert (fetch("sample") / "weights.bin").read_bytes() == CONTENT
     assert leftovers(home) == {"sample"}
 
@@ -466,8 +483,11 @@ def test_a_file_from_the_web(home: Path, server: Server) -> None:
 def test_a_cut_download_goes_on_where_it_was(home: Path, server: Server) -> None:
     server.files["/weights.bin"] = CONTENT
     server.cut, server.cuts = 5000, 1
-    manifest(home, sources=[address(server, "/weights.bin")],
-             files=[{**WEIGHTS, "member": "weights.bin"}])
+    manifest(
+        home,
+        sources=[address(server, "/weights.bin")],
+        files=[{**WEIGHTS, "member": "weights.bin"}],
+    )
     assert (fetch("sample") / "weights.bin").read_bytes() == CONTENT
     assert server.requests == [("/weights.bin", None), ("/weights.bin", "bytes=5000-")]
 
@@ -475,8 +495,11 @@ def test_a_cut_download_goes_on_where_it_was(home: Path, server: Server) -> None
 def test_a_later_run_goes_on_too(home: Path, server: Server) -> None:
     server.files["/weights.bin"] = CONTENT
     server.cut, server.cuts = 1000, 3
-    manifest(home, sources=[address(server, "/weights.bin")],
-             files=[{**WEIGHTS, "member": "weights.bin"}])
+    manifest(
+        home,
+        sources=[address(server, "/weights.bin")],
+        files=[{**WEIGHTS, "member": "weights.bin"}],
+    )
     with pytest.raises(SourceUnavailable, match="cut off"):
         fetch("sample")
     assert not is_present("sample")
@@ -488,8 +511,11 @@ def test_a_later_run_goes_on_too(home: Path, server: Server) -> None:
 def test_a_server_without_ranges_starts_over(home: Path, server: Server) -> None:
     server.files["/weights.bin"] = CONTENT
     server.cut, server.cuts, server.ranges = 1000, 1, False
-    manifest(home, sources=[address(server, "/weights.bin")],
-             files=[{**WEIGHTS, "member": "weights.bin"}])
+    manifest(
+        home,
+        sources=[address(server, "/weights.bin")],
+        files=[{**WEIGHTS, "member": "weights.bin"}],
+    )
     assert (fetch("sample") / "weights.bin").read_bytes() == CONTENT
 
 
@@ -535,15 +561,20 @@ def test_what_the_server_has_not_is_not_available(home: Path, server: Server) ->
 
 def test_two_processes_fetch_once(home: Path, server: Server) -> None:
     server.files["/weights.bin"] = CONTENT
-    manifest(home, sources=[address(server, "/weights.bin")],
-             files=[{**WEIGHTS, "member": "weights.bin"}])
+    manifest(
+        home,
+        sources=[address(server, "/weights.bin")],
+        files=[{**WEIGHTS, "member": "weights.bin"}],
+    )
     code = (
         "import sys; from pathlib import Path; from gemb.data import manifests, fetch; "
         "manifests.MANIFESTS = Path(sys.argv[1]); fetch.fetch('sample')"
     )
     running = [
-        subprocess.Popen([sys.executable, "-c", code, str(home / "manifests")],
-                         env={**os.environ, "PYTHONPATH": str(manifests.ROOT)})
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(home / "manifests")],
+            env={**os.environ, "PYTHONPATH": str(manifests.ROOT)},
+        )
         for _ in range(3)
     ]
     assert [p.wait(timeout=60) for p in running] == [0, 0, 0]

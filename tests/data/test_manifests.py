@@ -36,8 +36,10 @@ def test_a_manifest_is_read(tmp_path: Path) -> None:
     ("changes", "complaint"),
     [
         ({"licens": "MIT"}, "licens"),
-        ({"sources": [{"kind": "wheel", "package": "s", "version": "1", "size": 1, "hash": ""}]},
-         "hash"),
+        (
+            {"sources": [{"kind": "wheel", "package": "s", "version": "1", "size": 1, "hash": ""}]},
+            "hash",
+        ),
         ({"sources": [{"kind": "torrent"}]}, "torrent"),
         ({"sources": [{"kind": "url", "url": "file:///etc/passwd"}]}, "only http"),
         ({"files": [{"path": "x", "member": "x"}]}, "say why it is unverified"),

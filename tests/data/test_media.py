@@ -55,7 +55,9 @@ def av_file(samples: np.ndarray, rate: int, format: str, codec: str) -> bytes:
         )
         whole.sample_rate = rate
         to_codec = av.AudioResampler(
-            stream.codec_context.format.name, layout, rate,
+            stream.codec_context.format.name,
+            layout,
+            rate,
             frame_size=stream.codec_context.frame_size or 1024,
         )
         for frame in (*to_codec.resample(whole), *to_codec.resample(None), None):
@@ -244,9 +246,7 @@ def test_headerless_g722_by_its_suffix() -> None:
 @pytest.mark.parametrize("suffix", ["mp3", ".wav", "png", "g722", ""])
 def test_a_wrong_extension_does_no_harm(suffix: str) -> None:
     flac = sound_file(sine(), 16_000, "FLAC")
-    np.testing.assert_allclose(
-        decode_audio(flac, suffix=suffix, name="x"), sine(), atol=1e-4
-    )
+    np.testing.assert_allclose(decode_audio(flac, suffix=suffix, name="x"), sine(), atol=1e-4)
 
 
 def test_sounds_refused() -> None:
@@ -334,9 +334,7 @@ def test_wav_there_and_back() -> None:
     data = encode_wav(sine())
     assert data == encode_wav(sine())
     assert sf.info(io.BytesIO(data)).subtype == "PCM_16"
-    np.testing.assert_allclose(
-        decode_audio(data, suffix="wav", name="x"), sine(), atol=1 / 32_768
-    )
+    np.testing.assert_allclose(decode_audio(data, suffix="wav", name="x"), sine(), atol=1 / 32_768)
     loud = decode_audio(encode_wav(sine() * 3), suffix="wav", name="x")
     assert np.abs(loud).max() <= 1  # clipped, not wrapped around
 

@@ -68,9 +68,7 @@ def test_takes_only_what_is_asked_for(kind: str, tmp_path: Path, into: Path) -> 
 
 
 @pytest.mark.parametrize("compression", ["", "gz", "xz"])
-def test_debian_packages_of_each_compression(
-    compression: str, tmp_path: Path, into: Path
-) -> None:
+def test_debian_packages_of_each_compression(compression: str, tmp_path: Path, into: Path) -> None:
     deb = make_deb(tmp_path / "x.deb", MEMBERS, compression)
     assert extract(deb, ["a/one.txt"], into) == {"a/one.txt": ["a/one.txt"]}
 
@@ -80,7 +78,8 @@ def test_an_archive_in_an_archive(tmp_path: Path, into: Path) -> None:
     outer = make_zip(tmp_path / "outer.zip", {"data/inner.zip": inner, "x": b""})
     found = extract(outer, ["data/inner.zip!/a/**/*.txt", "x"], into)
     assert found["data/inner.zip!/a/**/*.txt"] == [
-        "data/inner.zip!/a/b/two.txt", "data/inner.zip!/a/one.txt",
+        "data/inner.zip!/a/b/two.txt",
+        "data/inner.zip!/a/one.txt",
     ]
     assert written(into) == {"x", "data/inner.zip!/a/b/two.txt", "data/inner.zip!/a/one.txt"}
 
@@ -110,9 +109,7 @@ def test_what_is_no_archive_at_all_is_named(name: str, tmp_path: Path, into: Pat
         extract(tmp_path / name, ["x"], into)
 
 
-@pytest.mark.parametrize(
-    "name", ["../evil", "/etc/evil", "a/../../evil", "C:/evil", "a\\..\\evil"]
-)
+@pytest.mark.parametrize("name", ["../evil", "/etc/evil", "a/../../evil", "C:/evil", "a\\..\\evil"])
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 def test_an_escaping_name_condemns_the_archive(
     name: str, kind: str, tmp_path: Path, into: Path
@@ -218,8 +215,15 @@ def test_a_safe_name_stays_inside(name: str) -> None:
     assert safe_name(safe) == safe
 
 
-@given(st.lists(st.text(alphabet="ab.-_ ü", min_size=1, max_size=5).filter(
-    lambda part: part not in (".", "..")), min_size=1, max_size=4))
+@given(
+    st.lists(
+        st.text(alphabet="ab.-_ ü", min_size=1, max_size=5).filter(
+            lambda part: part not in (".", "..")
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
 def test_an_ordinary_name_stays_as_it_is(parts: list[str]) -> None:
     assert safe_name("/".join(parts)) == "/".join(parts)
     assert safe_name("./" + "/".join(parts)) == "/".join(parts)

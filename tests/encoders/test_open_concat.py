@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from gemb import encoders
 from gemb.data.fetch import FetchError
 from gemb.data.items import Item, Media
-from gemb.data.media import encode_png, encode_wav
+from gemb.data.media import RATE, encode_png, encode_wav
 from gemb.encoders import open_concat
 from gemb.encoders.base import Encoder, Failure
-from gemb.encoders.open_concat import BLOCKS, OpenConcat
+from gemb.encoders.open_concat import BLOCKS, OpenConcat, cut
 
 # "Turn on the kitchen light." by eSpeak NG, voice en-us.
 SPEECH = Path(__file__).with_name("turn_on_the_kitchen_light.ogg")
@@ -255,3 +257,13 @@ def test_the_vectors_have_not_changed(encode: Encode) -> None:
     ]
     for vector, values in zip(encode(picture, a_sound(tone(1.5)), speech), expected, strict=True):
         np.testing.assert_allclose(vector[0, list(values)], list(values.values()), atol=1e-3)
+
+
+@given(st.integers(1, 200_000), st.floats(0.1, 4.0))
+def test_cutting_loses_and_repeats_no_sample(count: int, seconds: float) -> None:
+    samples = np.arange(count)
+    pieces = cut(samples, seconds)
+    np.testing.assert_array_equal(np.concatenate(pieces), samples)
+    size = round(seconds * RATE)
+    assert all(len(p) == size for p in pieces[:-1])
+    assert len(pieces) == 1 or 0.1 * RATE <= len(pieces[-1]) < size + 0.1 * RATE

@@ -40,7 +40,10 @@ def character_tokenizer(template: str | None = CHATML) -> PreTrainedTokenizerFas
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<|end|>"))
     tokenizer.pre_tokenizer = Split(Regex("."), "isolated")
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, unk_token="<|end|>", eos_token="<|end|>", pad_token="<|end|>",
+        tokenizer_object=tokenizer,
+        unk_token="<|end|>",
+        eos_token="<|end|>",
+        pad_token="<|end|>",
         additional_special_tokens=SPECIAL[1:],
     )
     fast.chat_template = template
@@ -52,9 +55,15 @@ def tiny_model(kind: str) -> Any:
     torch.manual_seed(0)
     size = len(SPECIAL) + len(string.printable)
     llama_like: dict[str, Any] = {
-        "vocab_size": size, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 256,
-        "bos_token_id": None, "eos_token_id": 0,
+        "vocab_size": size,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 256,
+        "bos_token_id": None,
+        "eos_token_id": 0,
     }
     models: dict[str, Callable[[], Any]] = {
         "llama": lambda: LlamaForCausalLM(
@@ -63,17 +72,32 @@ def tiny_model(kind: str) -> Any:
         "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**llama_like, tie_word_embeddings=True)),
         "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**llama_like, head_dim=16)),
         "qwen2-sliding": lambda: Qwen2ForCausalLM(
-            Qwen2Config(**llama_like, use_sliding_window=True, sliding_window=8,
-                        max_window_layers=1)
+            Qwen2Config(
+                **llama_like, use_sliding_window=True, sliding_window=8, max_window_layers=1
+            )
         ),
         "gpt2": lambda: GPT2LMHeadModel(
-            GPT2Config(vocab_size=size, n_embd=32, n_layer=2, n_head=4, n_positions=256,
-                       bos_token_id=None, eos_token_id=0)
+            GPT2Config(
+                vocab_size=size,
+                n_embd=32,
+                n_layer=2,
+                n_head=4,
+                n_positions=256,
+                bos_token_id=None,
+                eos_token_id=0,
+            )
         ),
         "gpt-neox": lambda: GPTNeoXForCausalLM(
-            GPTNeoXConfig(vocab_size=size, hidden_size=32, intermediate_size=48,
-                          num_hidden_layers=2, num_attention_heads=4,
-                          max_position_embeddings=256, bos_token_id=None, eos_token_id=0)
+            GPTNeoXConfig(
+                vocab_size=size,
+                hidden_size=32,
+                intermediate_size=48,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                max_position_embeddings=256,
+                bos_token_id=None,
+                eos_token_id=0,
+            )
         ),
     }
     model = models[kind]()

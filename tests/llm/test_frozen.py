@@ -40,8 +40,9 @@ def targets(llm: FrozenLLM, answer: str) -> list[int]:
     return [*llm.tokenizer(answer, add_special_tokens=False)["input_ids"], turn]
 
 
-def plain_loss(llm: FrozenLLM, virtual: Tensor, prompts: list[Prompt], answers: list[str]
-               ) -> Tensor:
+def plain_loss(
+    llm: FrozenLLM, virtual: Tensor, prompts: list[Prompt], answers: list[str]
+) -> Tensor:
     """transformers' own loss of one sequence at a time, averaged over label tokens."""
     total, count = torch.tensor(0.0), 0
     for tokens, prompt, answer in zip(virtual, prompts, answers, strict=True):
@@ -101,9 +102,9 @@ def test_loss_of_a_batch_is_the_token_weighted_mean_of_its_items(
 ) -> None:
     """Nothing of a prompt, of padding or of a neighbour enters an item's loss."""
     counts = torch.tensor([len(targets(llm, answer)) for answer in ANSWERS])
-    singles = torch.stack([
-        llm.loss(virtual[i : i + 1], prompts[i : i + 1], ANSWERS[i : i + 1]) for i in range(3)
-    ])
+    singles = torch.stack(
+        [llm.loss(virtual[i : i + 1], prompts[i : i + 1], ANSWERS[i : i + 1]) for i in range(3)]
+    )
     batch = llm.loss(virtual, prompts, ANSWERS)
     torch.testing.assert_close(batch, (singles * counts).sum() / counts.sum())
 
@@ -116,9 +117,9 @@ def test_masked_virtual_tokens_are_not_there(llm: FrozenLLM, prompts: list[Promp
     left = [virtual[i : i + 1, mask[i]] for i in range(3)]
     together = llm.loss(virtual, prompts, ANSWERS, mask)
     counts = torch.tensor([len(targets(llm, answer)) for answer in ANSWERS])
-    singles = torch.stack([
-        llm.loss(left[i], prompts[i : i + 1], ANSWERS[i : i + 1]) for i in range(3)
-    ])
+    singles = torch.stack(
+        [llm.loss(left[i], prompts[i : i + 1], ANSWERS[i : i + 1]) for i in range(3)]
+    )
     torch.testing.assert_close(together, (singles * counts).sum() / counts.sum())
     answers = llm.answer(virtual, prompts, mask, max_new_tokens=4)
     for i, answer in enumerate(answers):
@@ -133,15 +134,21 @@ def test_a_blind_prompt_needs_no_virtual_token(llm: FrozenLLM, prompts: list[Pro
     assert len(llm.answer(none, prompts, max_new_tokens=2)) == 3
 
 
-def generated(llm: FrozenLLM, virtual: Tensor, prompt: Prompt, limit: int
-              ) -> tuple[list[int], float]:
+def generated(
+    llm: FrozenLLM, virtual: Tensor, prompt: Prompt, limit: int
+) -> tuple[list[int], float]:
     """Tokens and mean log-probability of transformers' ``generate`` on one item."""
     sequence = torch.cat([embed(llm, prompt.before), virtual, embed(llm, prompt.after)])
     stop = [llm.tokenizer.convert_tokens_to_ids("<|im_end|>"), llm.tokenizer.eos_token_id]
     out = llm.model.generate(
-        inputs_embeds=sequence[None], attention_mask=torch.ones(1, len(sequence), dtype=torch.long),
-        max_new_tokens=limit, do_sample=False, eos_token_id=stop, pad_token_id=0,
-        output_logits=True, return_dict_in_generate=True,
+        inputs_embeds=sequence[None],
+        attention_mask=torch.ones(1, len(sequence), dtype=torch.long),
+        max_new_tokens=limit,
+        do_sample=False,
+        eos_token_id=stop,
+        pad_token_id=0,
+        output_logits=True,
+        return_dict_in_generate=True,
     )
     ids = out.sequences[0].tolist()
     logprobs = [
@@ -165,8 +172,12 @@ def test_answers_are_generates_token_for_token(
 
 def test_answers_of_smollm2_end_at_different_times(smollm: FrozenLLM) -> None:
     """A batch in which answers finish early, late and not at all."""
-    asked = ["What is the capital of France?", "Say yes.", "Count from one to a hundred.",
-             "Is fire hot? Answer yes or no."]
+    asked = [
+        "What is the capital of France?",
+        "Say yes.",
+        "Count from one to a hundred.",
+        "Is fire hot? Answer yes or no.",
+    ]
     prompts = [smollm.prompt(text) for text in asked]
     blind = torch.zeros(len(asked), 0, smollm.hidden_size)
     answers = smollm.answer(blind, prompts, max_new_tokens=12)
@@ -185,8 +196,9 @@ def test_answers_of_smollm2_end_at_different_times(smollm: FrozenLLM) -> None:
 def test_long_sequences_go_through_transformers_and_agree(
     llm: FrozenLLM, virtual: Tensor, prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short, (gradient,) = (loss := llm.loss(virtual, prompts, ANSWERS)), torch.autograd.grad(
-        loss, virtual
+    short, (gradient,) = (
+        (loss := llm.loss(virtual, prompts, ANSWERS)),
+        torch.autograd.grad(loss, virtual),
     )
     monkeypatch.setattr(frozen_module, "MAX_LENGTH", 4)
     long = llm.loss(virtual, prompts, ANSWERS)

@@ -33,8 +33,10 @@ VERBOSE = (
 
 def shown(tokenizer: Any, text: str, system: str | None = None) -> str:
     prompt = render_prompt(tokenizer, text, system)
-    return "".join(tokenizer.convert_ids_to_tokens([*prompt.before])) + "@" + "".join(
-        tokenizer.convert_ids_to_tokens([*prompt.after])
+    return (
+        "".join(tokenizer.convert_ids_to_tokens([*prompt.before]))
+        + "@"
+        + "".join(tokenizer.convert_ids_to_tokens([*prompt.after]))
     )
 
 
@@ -57,8 +59,11 @@ def test_no_system_turn_unasked(
 @pytest.mark.parametrize(
     ("template", "expected"),
     [
-        (VERBOSE, "<|im_start|>system\nBrief<|im_end|>\n<|im_start|>user\n@Hi<|im_end|>\n"
-                  "<|im_start|>assistant\n"),
+        (
+            VERBOSE,
+            "<|im_start|>system\nBrief<|im_end|>\n<|im_start|>user\n@Hi<|im_end|>\n"
+            "<|im_start|>assistant\n",
+        ),
         (FOLDING, "[Brief | @Hi]"),
         (None, "Brief\n@Hi\n"),
     ],
@@ -92,7 +97,8 @@ def test_smollm2_reads_the_users_turn_and_nothing_else(smollm: FrozenLLM) -> Non
     )
     whole = smollm.tokenizer.apply_chat_template(
         [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}],
-        add_generation_prompt=True, tokenize=False,
+        add_generation_prompt=True,
+        tokenize=False,
     )
     system = smollm.prompt("Hi", system="Be brief.")
     assert smollm.tokenizer.decode((*system.before, *system.after)) == whole

@@ -36,24 +36,33 @@ def _ar(members: Mapping[str, bytes]) -> bytes:
 
 def make_deb(path: Path, members: Mapping[str, bytes], compression: str = "xz") -> Path:
     """As dpkg-deb lays it out: an ar archive of version, control and data."""
-    data = tar_bytes({f"./{name}": content for name, content in members.items()},
-                     f"w:{compression}" if compression else "w")
+    data = tar_bytes(
+        {f"./{name}": content for name, content in members.items()},
+        f"w:{compression}" if compression else "w",
+    )
     suffix = f".{compression}" if compression else ""
-    path.write_bytes(_ar({
-        "debian-binary": b"2.0\n",
-        "control.tar.xz": tar_bytes({"./control": b"Package: sample\n"}),
-        f"data.tar{suffix}": data,
-    }))
+    path.write_bytes(
+        _ar(
+            {
+                "debian-binary": b"2.0\n",
+                "control.tar.xz": tar_bytes({"./control": b"Package: sample\n"}),
+                f"data.tar{suffix}": data,
+            }
+        )
+    )
     return path
 
 
 def make_wheel(folder: Path, package: str, version: str, members: Mapping[str, bytes]) -> Path:
     """A wheel that pip takes: with METADATA, WHEEL and an empty RECORD."""
     info = f"{package}-{version}.dist-info"
-    return make_zip(folder / f"{package}-{version}-py3-none-any.whl", {
-        **members,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n"
-        "Requires-Dist: a-package-that-nobody-has\n".encode(),
-        f"{info}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{info}/RECORD": b"",
-    })
+    return make_zip(
+        folder / f"{package}-{version}-py3-none-any.whl",
+        {
+            **members,
+            f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n"
+            "Requires-Dist: a-package-that-nobody-has\n".encode(),
+            f"{info}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            f"{info}/RECORD": b"",
+        },
+    )

@@ -1,0 +1,563 @@
+"""Section 2: does one vector carry open-vocabulary speech?"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from gemb import adaptor, baselines, encoders, metrics, records
+from gemb.data import manifests
+from gemb.data.fetch import cache_dir
+from gemb.data.items import Item
+from gemb.data.readers import spoken_sentences as reader
+from gemb.data.splits import Fold
+from gemb.embed import embed
+from gemb.encoders.base import Encoder
+from gemb.evaluate import Examples, predict
+from gemb.experiments import runs
+from gemb.experiments.runs import Outcome, Run
+from gemb.llm import FrozenLLM
+from gemb.metrics import Bootstrap
+from gemb.profiles import Profile, Training
+from gemb.progress import progress
+from gemb.records import Score
+from gemb.store import Store
+
+PROMPT = "Transcribe the spoken sentence."  # the study gives none
+MAX_NEW_TOKENS = 40  # twenty words
+BATCH_SIZE = 8
+STACK = 8  # frames side by side in one vector: about five virtual tokens a second
+UNSEEN = 40  # sentences never trained on, asked beside the known ones
+LENGTHS = ((8, 9), (10, 12), (13, 20))  # words
+# The study's four set-ups: what the encoder is shown, and virtual tokens for each vector.
+SETUPS: dict[str, tuple[str, int]] = {
+    "one vector, 1 token": ("whole", 1),
+    "one vector, 32 tokens": ("whole", 32),
+    "2 s chunks, 1 token each": ("chunks:2", 1),
+    "1 s chunks, 1 token each": ("chunks:1", 1),
+}
+TEXT = "the sentence's own text vector, 1 token"
+ARMS = {"text": "vectors of the text", "audio": "vectors of the speech", "frames": "frames"}
+
+
+@dataclass
+class Vectors:
+    """Vectors of every medium under every view that is asked for, embedded once."""
+
+    profile: Profile
+    store: Store
+    audio: Encoder
+    text: Encoder
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def of(self, items: Sequence[Item], view: str = "whole") -> dict[str, np.ndarray]:
+        """Vectors by key, of text items by the text encoder."""
+        encoder = self.text if items and items[0].modality == "text" else self.audio
+        found = embed(list(items), encoder, self.store, view, label=f"embedding, {view}")
+        self.failures |= {f.item_id: f.reason for f in found.failures}
+        return found.vectors
+
+    def slug(self, modality: str, view: str = "whole") -> str:
+        """Of the identity of what makes the vectors."""
+        return (self.text if modality == "text" else self.audio).identity(view).slug
+
+
+@dataclass
+class Parts:
+    """Sentences to train on (as many as the largest curve wants), to validate and to test on."""
+
+    train: list[str]
+    val: list[str]
+    test: list[str]
+
+
+def split(profile: Profile, sentences: Sequence[str]) -> Parts:
+    """The first sentences test, the next validate, the others train: none is in two parts."""
+    sizes = profile.sentences
+    test = list(sentences[: sizes.test])
+    val = list(sentences[sizes.test : sizes.test + sizes.val])
+    rest = list(sentences[sizes.test + sizes.val :])
+    largest = max(sizes.train, *sizes.text_curve, *sizes.audio_curve, *sizes.frames_curve)
+    return Parts(rest[:largest], val, test)
+
+
+def run(profile: Profile, say: Callable[[str], None] = print) -> records.OpenVocabularyRecord:
+    """Run (or read back) every training of the section and score it against floors and ceilings."""
+    started = time.perf_counter()
+    sizes = profile.sentences
+    reader.require()
+    llm = FrozenLLM.load(profile.llm)
+    vectors = Vectors(
+        profile,
+        Store(cache_dir() / "vectors"),
+        encoders.load(profile.encoder),
+        encoders.load(profile.text_encoder),
+    )
+    parts = split(profile, reader.sentences())
+    jobs = plan(profile, parts, vectors, llm)
+    fresh = [j for j in jobs if runs.load(j.run) is None]
+    say(f"{len(jobs)} trainings, {len(jobs) - len(fresh)} done before")
+    with progress("open vocabulary", sum(j.run.passes for j in fresh)) as bar:
+        for job in jobs:
+            new = runs.load(job.run) is None
+            # vectors are looked up only for what is trained: frames are large
+            job.outcome = runs.execute(job.run, job.vectors() if new else {}, llm)
+            bar.update(job.run.passes if new else 0)
+    record = records.OpenVocabularyRecord(
+        provenance=records.provenance(
+            profile,
+            vectors.slug("audio"),
+            llm.identity().slug,
+            manifests.hashes([reader.DATASET]),
+            "raw",
+            time.perf_counter() - started,
+        ),
+        n_train=sizes.train,
+        n_test=sizes.test,
+        results=[
+            *_setups(profile, jobs, parts, vectors, llm),
+            *_floors(profile, jobs, parts, vectors, llm),
+            *_ceilings(profile, parts),
+        ],
+        recognition=[_recognised(profile, j, vectors) for j in jobs if j.part == "known"],
+        probes=[_probe(profile, arm, parts, vectors) for arm in ("audio", "text")],
+        curve=[_point(profile, j) for j in jobs if j.part.startswith("curve ")],
+        nearest_training_wer=_nearest_training(profile, parts),
+        notes=[f"{i} left out: {why}" for i, why in vectors.failures.items()],
+    )
+    records.write(record, cache_dir() / "records" / f"librispeech_failure.{profile.name}.json")
+    return record
+
+
+# --- trainings ---------------------------------------------------------------
+
+
+@dataclass
+class Job:
+    """A training with its place in the record."""
+
+    part: str  # "setup", "known", or "curve" and its arm
+    name: str
+    run: Run
+    vectors: Callable[[], dict[str, np.ndarray]]
+    outcome: Outcome | None = None
+
+    @property
+    def done(self) -> Outcome:
+        """The outcome, once there is one."""
+        assert self.outcome is not None
+        return self.outcome
+
+
+def plan(profile: Profile, parts: Parts, vectors: Vectors, llm: FrozenLLM) -> list[Job]:
+    """Every training of the section, what the main table needs first."""
+    sizes = profile.sentences
+    fold = _fold(parts, sizes.train)
+    jobs = [
+        _job(profile, "setup", name, fold, vectors, llm, view=view, k=k, seed=seed)
+        for seed in profile.seeds
+        for name, (view, k) in SETUPS.items()
+    ]
+    jobs.append(_job(profile, "setup", TEXT, _fold(parts, sizes.train, "text"), vectors, llm))
+    jobs += [_known(profile, parts, n, vectors, llm) for n in sizes.known]
+    for arm, counts in (
+        ("text", sizes.text_curve),
+        ("audio", sizes.audio_curve),
+        ("frames", sizes.frames_curve),
+    ):
+        for count in counts:
+            arm_fold = _fold(parts, count, "text" if arm == "text" else "audio")
+            view, stack = ("frames", STACK) if arm == "frames" else ("whole", 1)
+            jobs.append(
+                _job(
+                    profile,
+                    f"curve {arm}",
+                    str(count),
+                    arm_fold,
+                    vectors,
+                    llm,
+                    view=view,
+                    stack=stack,
+                )
+            )
+    return jobs
+
+
+def _fold(parts: Parts, count: int, modality: str = "audio") -> Fold:
+    make = reader.text_item if modality == "text" else reader.item
+    train, val, test = (
+        tuple(make(s) for s in part) for part in (parts.train[:count], parts.val, parts.test)
+    )
+    return Fold(train, val, test)
+
+
+def training(profile: Profile, clips: int, passes: int | None = None) -> Training:
+    """The settings for sentences: like everywhere, but larger batches, for answers are long.
+
+    Args:
+        profile: Says how many epochs where ``passes`` does not.
+        clips: Training items.
+        passes: Clips times epochs that are wanted, about: a curve over sizes is one over data
+            and not over steps as long as the small ones get more epochs.
+    """
+    epochs = profile.sentences.epochs
+    if passes is not None:
+        epochs = min(20, max(2, round(passes / clips)))
+    return profile.training.model_copy(update={"batch_size": BATCH_SIZE, "epochs": epochs})
+
+
+def _job(
+    profile: Profile,
+    part: str,
+    name: str,
+    fold: Fold,
+    vectors: Vectors,
+    llm: FrozenLLM,
+    *,
+    view: str = "whole",
+    k: int = 1,
+    seed: int | None = None,
+    stack: int = 1,
+    settings: Training | None = None,
+) -> Job:
+    modality = fold.train[0].modality
+    items = [*fold.train, *fold.val, *fold.test, *fold.extra]
+    job = Run(
+        task=reader.DATASET,
+        prompt=PROMPT,
+        protocol="leak-free",
+        number=0,
+        seed=profile.seeds[0] if seed is None else seed,
+        variant="adaptor",
+        fold=fold,
+        settings=settings or training(profile, len(fold.train)),
+        num_virtual_tokens=k,
+        encoder=vectors.slug(modality, view),
+        vectors="raw",
+        llm=llm.identity().slug,
+        precision=str(llm.dtype).removeprefix("torch."),
+        choose_by="surprisal",
+        max_new_tokens=MAX_NEW_TOKENS,
+        stack=stack,
+        surprisal=True,
+    )
+    return Job(part, name, job, lambda: vectors.of(items, view))
+
+
+def _known(profile: Profile, parts: Parts, count: int, vectors: Vectors, llm: FrozenLLM) -> Job:
+    """``count`` sentences by training voices; asked by other voices, beside unseen sentences."""
+    known = parts.train[:count]
+    train = [reader.item(s, v) for s in known for v in reader.training_voices(s)]
+    val = [reader.item(s, reader.training_voices(s, 4)[3]) for s in known[: profile.sentences.val]]
+    test = [reader.item(s, reader.test_voice(s)) for s in known[: profile.sentences.test]]
+    unseen = [
+        replace(reader.item(s, reader.test_voice(s)), subset="unseen") for s in parts.test[:UNSEEN]
+    ]
+    fold = Fold(tuple(train), tuple(val), tuple(test), tuple(unseen))
+    settings = training(profile, len(train), profile.sentences.known_passes)
+    job = _job(profile, "known", str(count), fold, vectors, llm, settings=settings)
+    # here answers can be right: the epoch with most of them counts, as in section 1
+    return replace(job, run=replace(job.run, choose_by="exact match", surprisal=False))
+
+
+# --- scores ------------------------------------------------------------------
+
+
+def score(
+    name: str,
+    kind: str,
+    truths: Sequence[str],
+    answers: Sequence[str],
+    draws: int,
+    seeds: int = 1,
+) -> records.SpeechResult:
+    """Exact match, WER, CER and word overlap with intervals over sentences.
+
+    Args:
+        name: Of the way to the transcripts.
+        kind: ``set-up``, ``floor`` or ``ceiling``.
+        truths: The sentences, those of every seed one after the other.
+        answers: As many.
+        draws: Of the bootstrap.
+        seeds: How often each sentence is in there; its rows share one draw.
+    """
+    boot = Bootstrap(["all"] * len(truths), list(truths), draws)
+    pairs = list(zip(answers, truths, strict=True))
+    exact = np.array([metrics.exact_match(a, t) for a, t in pairs], dtype=float)
+    words = np.array([metrics.word_edits(a, t) for a, t in pairs], dtype=float)
+    characters = np.array([metrics.character_edits(a, t) for a, t in pairs], dtype=float)
+    overlap = np.array([metrics.word_overlap(a, t) for a, t in pairs])
+    lengths = np.array([len(t.split()) for t in truths])
+    by_length = []
+    for low, high in LENGTHS:
+        here = (lengths >= low) & (lengths <= high)
+        if here.any():
+            by_length.append(
+                {
+                    "words": f"{low}–{high}",
+                    "items": int(here.sum()) // seeds,
+                    "exact": float(exact[here].mean()),
+                    "wer": float(words[here, 0].sum() / words[here, 1].sum()),
+                    "overlap": float(overlap[here].mean()),
+                }
+            )
+
+    def over_seeds(values: np.ndarray) -> float | None:
+        return float(values.reshape(seeds, -1).mean(1).std()) if seeds > 1 else None
+
+    return records.SpeechResult(
+        name=name,
+        kind=kind,
+        items=len(truths) // seeds,
+        exact=Score(**vars(boot.interval(exact)), seed_std=over_seeds(exact)),
+        wer=Score(
+            **vars(boot.ratio(words[:, 0], words[:, 1])),
+            seed_std=over_seeds(words[:, 0] / words[:, 1].mean()),
+        ),
+        cer=Score(**vars(boot.ratio(characters[:, 0], characters[:, 1]))),
+        overlap=Score(**vars(boot.interval(overlap)), seed_std=over_seeds(overlap)),
+        by_length=by_length,
+    )
+
+
+def _bits(jobs: Sequence[Job], draws: int) -> Score:
+    """What the right sentence costs less with its own vector than with another's, in bits."""
+    gain = np.concatenate(
+        [np.subtract(j.done.surprisal_other, j.done.surprisal) / math.log(2) for j in jobs]
+    )
+    groups = [i.answer for j in jobs for i in j.run.fold.test]
+    return Score(**vars(Bootstrap(["all"] * len(gain), groups, draws).interval(gain)))
+
+
+def _setups(
+    profile: Profile, jobs: Sequence[Job], parts: Parts, vectors: Vectors, llm: FrozenLLM
+) -> list[records.SpeechResult]:
+    out = []
+    for name in (*SETUPS, TEXT):
+        mine = [j for j in jobs if j.part == "setup" and j.name == name]
+        truths = [i.answer for j in mine for i in j.run.fold.test]
+        answers = [t for j in mine for t in j.done.texts]
+        found = score(
+            name,
+            "ceiling" if name == TEXT else "set-up",
+            truths,
+            answers,
+            profile.bootstrap,
+            len(mine),
+        )
+        first = mine[0]
+        trained = runs.adaptor_of(first.run, first.done)
+        view, k = SETUPS.get(name, ("whole", 1))
+        if view == "whole":
+            pieces = 1.0
+        else:
+            embedded = vectors.of(first.run.fold.test, view)
+            pieces = float(np.mean([len(v) for v in embedded.values()]))
+        examples = [
+            records.Example(item_id=i.id, answer=i.answer, given=t, logprob=p)
+            for i, t, p in zip(
+                first.run.fold.test, first.done.texts, first.done.logprobs, strict=True
+            )
+        ]
+        out.append(
+            found.model_copy(
+                update={
+                    "n_train": len(first.run.fold.train),
+                    "parameters": adaptor.num_parameters(
+                        len(trained.mean), first.run.settings.hidden, llm.hidden_size, k
+                    ),
+                    "tokens": pieces * k,
+                    "bits": _bits(mine, profile.bootstrap),
+                    "history": [h | {"seed": j.run.seed} for j in mine for h in j.done.history],
+                    "examples": examples[:6],
+                }
+            )
+        )
+    return out
+
+
+def _floors(
+    profile: Profile, jobs: Sequence[Job], parts: Parts, vectors: Vectors, llm: FrozenLLM
+) -> list[records.SpeechResult]:
+    """What is reached without understanding anything."""
+    fold = next(j.run.fold for j in jobs if j.part == "setup")
+    truths = [i.answer for i in fold.test]
+    draws = profile.bootstrap
+    prompt = llm.prompt(PROMPT)
+    blind = predict(
+        None, llm, Examples(np.empty((1, 0)), [prompt], [""]), max_new_tokens=MAX_NEW_TOKENS
+    )[0].text
+    always = typical([i.answer for i in fold.train])
+    nearest = _by_baseline("k-NN", fold, vectors)  # no neighbour validates: the nearest one
+    spoken = next(j for j in jobs if j.name == "one vector, 1 token")
+    order = np.roll(np.arange(len(truths)), 1)  # every answer is held against another sentence
+    shuffled = [spoken.done.texts[i] for i in order]
+    return [
+        score("the same sentence always", "floor", truths, [always] * len(truths), draws),
+        score("the language model, blind", "floor", truths, [blind] * len(truths), draws),
+        score("nearest training sentence", "floor", truths, nearest, draws),
+        score("one vector, 1 token, pairs shuffled", "floor", truths, shuffled, draws),
+    ]
+
+
+def typical(sentences: Sequence[str], among: int = 200) -> str:
+    """The sentence that shares most words with the others; of the first ``among``."""
+    some = list(sentences[:among])
+    means = [np.mean([metrics.word_overlap(a, t) for t in some]) for a in some]
+    return some[int(np.argmax(means))]
+
+
+def _ceilings(profile: Profile, parts: Parts) -> list[records.SpeechResult]:
+    """What a real recogniser hears in the same clips, by engine."""
+    items = [reader.item(s) for s in parts.test[: profile.sentences.transcripts]]
+    heard = transcripts(items)
+    out = []
+    engines = sorted({i.meta["engine"] for i in items})
+    for engine in (None, *engines):
+        some = [i for i in items if engine in (None, i.meta["engine"])]
+        out.append(
+            score(
+                "Moonshine's transcript" + (f", {engine}" if engine else ""),
+                "ceiling",
+                [i.answer for i in some],
+                [plain(heard[i.media.key]) for i in some],
+                profile.bootstrap,
+            )
+        )
+    return out
+
+
+def plain(text: str) -> str:
+    """A transcript as the sentences are written: lower case, letters and apostrophes."""
+    letters = "".join(c if c.isalpha() or c in "' " else " " for c in text.lower())
+    return " ".join(letters.split())
+
+
+def transcripts(items: Sequence[Item]) -> dict[str, str]:
+    """Moonshine's transcript of each item by key; kept, since each takes most of a second."""
+    from gemb.data.fetch import fetch
+    from gemb.data.media import decode_audio
+    from gemb.encoders.moonshine import MoonshineBase
+
+    path = cache_dir() / "measured" / "moonshine.json"
+    kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    todo = [i for i in items if i.media.key not in kept]
+    if todo:
+        model = MoonshineBase(fetch("moonshine-base"))
+        with progress("transcribing", len(todo)) as bar:
+            for item in todo:
+                samples = decode_audio(item.media.bytes(), suffix="wav", name=item.id)
+                kept[item.media.key] = model.transcribe(samples)
+                bar.update(1)
+        records.write_text(path, json.dumps(kept, ensure_ascii=False))
+    return kept
+
+
+def _nearest_training(profile: Profile, parts: Parts) -> Score:
+    """WER of the best training sentence for each test sentence, chosen knowing the truth.
+
+    No answer copied from training can do better; were it low, the split would leak.
+    """
+    train = parts.train[: profile.sentences.train]
+    bags = [Counter(s.split()) for s in train]
+    best = []
+    for truth in parts.test:
+        bag = Counter(truth.split())
+        shared = np.array([sum((bag & b).values()) for b in bags])
+        near = [train[i] for i in np.argsort(-shared, kind="stable")[:20]]
+        best.append(min((metrics.word_edits(s, truth) for s in near), key=lambda e: e[0]))
+    errors = np.array(best, dtype=float)
+    boot = Bootstrap(["all"] * len(best), list(parts.test), profile.bootstrap)
+    return Score(**vars(boot.ratio(errors[:, 0], errors[:, 1])))
+
+
+def _recognised(profile: Profile, job: Job, vectors: Vectors) -> records.Recognition:
+    """Known sentences in unknown voices, unknown sentences, and what a class mean would get."""
+    fold = job.run.fold
+    cut = len(fold.test)
+    draws = profile.bootstrap
+
+    def exact(items: Sequence[Item], answers: Sequence[str]) -> Score:
+        hits = [
+            float(metrics.exact_match(a, i.answer)) for a, i in zip(answers, items, strict=True)
+        ]
+        boot = Bootstrap(["all"] * len(hits), [i.answer for i in items], draws)
+        return Score(**vars(boot.interval(np.array(hits))))
+
+    means = _by_baseline("nearest class mean", fold, vectors)
+    return records.Recognition(
+        sentences=int(job.name),
+        n_train=len(fold.train),
+        known=exact(fold.test, job.done.texts[:cut]),
+        unseen=exact(fold.extra, job.done.texts[cut:]),
+        class_mean=exact(fold.test, means),
+    )
+
+
+def _by_baseline(method: str, fold: Fold, vectors: Vectors) -> list[str]:
+    """A baseline's answers to the fold's test items."""
+    embedded = vectors.of([*fold.train, *fold.val, *fold.test])
+    x, x_val, x_test = (
+        np.concatenate([embedded[i.media.key] for i in part])
+        for part in (fold.train, fold.val, fold.test)
+    )
+    train, val = ([i.answer for i in part] for part in (fold.train, fold.val))
+    return baselines.predictions(x, train, x_val, val, x_test, methods=(method,))[method]
+
+
+def _probe(profile: Profile, arm: str, parts: Parts, vectors: Vectors) -> records.Probe:
+    """AUC of a logistic regression for each frequent word's presence, on test sentences.
+
+    Words are those in most training sentences, but in no more than half of them, that also are
+    in a test sentence and not in all. The penalty is the same for all words.
+    """
+    make = reader.text_item if arm == "text" else reader.item
+    train = parts.train[: profile.sentences.train]
+    items = [make(s) for s in (*train, *parts.test)]
+    embedded = vectors.of(items)
+    x = np.concatenate([embedded[i.media.key] for i in items])
+    x_train, x_test = baselines.standardise(x[: len(train)], x[len(train) :])
+    sets = [set(s.split()) for s in train]
+    tests = [set(s.split()) for s in parts.test]
+    counts = Counter(w for s in sets for w in s)
+    frequent = [
+        w
+        for w, c in counts.most_common()
+        if 5 <= c <= len(train) / 2 and 0 < sum(w in s for s in tests) < len(tests)
+    ] or [w for w, _ in counts.most_common() if 0 < sum(w in s for s in tests) < len(tests)]
+    rows = []
+    for word in frequent[: profile.sentences.probe_words]:
+        there = [word in s for s in sets]
+        if len(set(there)) < 2:
+            continue
+        model = LogisticRegression(C=1e-3, max_iter=300, class_weight="balanced")
+        scores = model.fit(x_train, there).decision_function(x_test)
+        auc = float(roc_auc_score([word in s for s in tests], scores))
+        rows.append({"word": word, "sentences": counts[word], "auc": auc})
+    values = np.array([r["auc"] for r in rows]) if rows else np.array([0.5])
+    boot = Bootstrap(["all"] * len(values), [None] * len(values), profile.bootstrap)
+    return records.Probe(
+        arm=arm, words=len(rows), auc=Score(**vars(boot.interval(values))), by_word=rows
+    )
+
+
+def _point(profile: Profile, job: Job) -> records.CurvePoint:
+    truths = [i.answer for i in job.run.fold.test]
+    found = score(job.name, "curve", truths, job.done.texts, profile.bootstrap)
+    return records.CurvePoint(
+        arm=job.part.removeprefix("curve "),
+        n_train=len(job.run.fold.train),
+        exact=found.exact,
+        wer=found.wer,
+        overlap=found.overlap,
+        bits=_bits([job], profile.bootstrap),
+        train_loss=job.done.history[job.done.best_epoch - 1]["train_loss"],
+    )

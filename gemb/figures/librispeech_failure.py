@@ -1,0 +1,402 @@
+"""Section 2 in tables, charts and sentences, from its record alone."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+
+from gemb.figures.shown import (
+    ADAPTOR,
+    GREY,
+    LINEAR,
+    STUDY,
+    STYLE,
+    Shown,
+    percent,
+    picture,
+    plain,
+    table,
+)
+from gemb.records import CurvePoint, OpenVocabularyRecord, Score, SpeechResult
+
+_ARMS = {
+    "text": ("vector of the text", STUDY, "s"),
+    "audio": ("vector of the speech", ADAPTOR, "o"),
+    "frames": ("unpooled frames of the speech", LINEAR, "^"),
+}
+KINDS = {"set-up": "the study's set-ups", "floor": "floors", "ceiling": "ceilings"}
+SHORT = "WER and CER can exceed 100: words that were never said count as errors too."
+
+
+def speech_table(record: OpenVocabularyRecord) -> Shown:
+    """Set-ups, floors and ceilings on the same test sentences."""
+    rows = [
+        {
+            "": KINDS[kind],
+            "transcript by": r.name,
+            "exact match": percent(r.exact),
+            "WER": percent(r.wer),
+            "CER": percent(r.cer, False),
+            "word overlap": percent(r.overlap),
+            "bits a sentence": plain(r.bits),
+            "virtual tokens": f"{r.tokens:.1f}" if r.tokens else "–",
+            "parameters": f"{r.parameters:,}" if r.parameters else "–",
+            "sentences": r.items,
+        }
+        for kind in KINDS
+        for r in record.results
+        if r.kind == kind
+    ]
+    return table(
+        pd.DataFrame(rows),
+        "librispeech_failure",
+        f"Open-vocabulary transcripts, per cent with 95% intervals over sentences, profile "
+        f"{record.provenance.profile}: {record.n_train} sentences trained on, {record.n_test} "
+        "others tested, all synthesised (a stand-in for LibriSpeech, on which the study reports "
+        f"exact match 0 in all four set-ups). {SHORT} Word overlap is the F1 of the two bags of "
+        "words. Bits a sentence: how much the right sentence gains in log-probability from its "
+        "own vector instead of another's.",
+    )
+
+
+def speech_chart(record: OpenVocabularyRecord) -> Shown:
+    """Word overlap of set-ups, floors and ceilings with intervals."""
+    shown = [r for kind in ("floor", "set-up", "ceiling") for r in record.results if r.kind == kind]
+    colours = {"floor": GREY, "set-up": ADAPTOR, "ceiling": STUDY}
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(8, 0.42 * len(shown) + 1.2))
+        axes = figure.subplots()
+        for y, r in enumerate(shown):
+            axes.barh(y, r.overlap.value, color=colours[r.kind], height=0.6)
+            axes.plot([r.overlap.low, r.overlap.high], [y, y], color="black", lw=1.5)
+        axes.set_yticks(range(len(shown)), [r.name for r in shown])
+        axes.invert_yaxis()
+        axes.set_xlim(0, 1)
+        axes.set_xlabel("words shared with the right sentence (F1 of bags of words)")
+        for kind, colour in colours.items():
+            axes.barh(0, 0, color=colour, label=KINDS[kind])
+        axes.legend(loc="lower right")
+        heard = ", ".join(f"{r.name} {100 * r.overlap.value:.0f}%" for r in shown)
+        return picture(figure, f"Bar chart of the word overlap with the truth: {heard}.")
+
+
+def lengths_table(record: OpenVocabularyRecord) -> Shown:
+    """WER and overlap by the number of words."""
+    rows = [
+        {
+            "transcript by": r.name,
+            "words": part["words"],
+            "sentences": part["items"],
+            "exact match": f"{100 * part['exact']:.1f}",
+            "WER": f"{100 * part['wer']:.1f}",
+            "word overlap": f"{100 * part['overlap']:.1f}",
+        }
+        for r in record.results
+        if r.kind != "floor" and "," not in r.name.partition("transcript")[2]
+        for part in r.by_length
+    ]
+    return table(
+        pd.DataFrame(rows), "librispeech_failure_lengths", "By length of the sentence, per cent."
+    )
+
+
+def transcripts_table(record: OpenVocabularyRecord, names: Sequence[str] = ()) -> Shown:
+    """What was said and what the language model wrote."""
+    results = [r for r in record.results if r.examples and (not names or r.name in names)]
+    rows = [
+        {"transcript by": r.name, "said": e.answer, "written": e.given, "log-prob.": e.logprob}
+        for number in range(3)
+        for r in results
+        for e in r.examples[number : number + 1]
+    ]
+    frame = pd.DataFrame(rows)
+    if not frame.empty:
+        frame = frame.sort_values("said", kind="stable")
+        frame["log-prob."] = [f"{v:.2f}" for v in frame["log-prob."]]
+    return table(
+        frame,
+        "librispeech_failure_examples",
+        "The first test sentences, and the mean log-probability of the tokens written.",
+    )
+
+
+def recognition_chart(record: OpenVocabularyRecord) -> Shown:
+    """Exact match against the number of distinct sentences."""
+    rows = sorted(record.recognition, key=lambda r: r.sentences)
+    x = [r.sentences for r in rows]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(7, 3.6))
+        axes = figure.subplots()
+        for label, colour, marker, scores in (
+            ("known sentences, unseen voices", ADAPTOR, "o", [r.known for r in rows]),
+            ("the same, nearest class mean", LINEAR, "s", [r.class_mean for r in rows]),
+            ("sentences never trained on", GREY, "x", [r.unseen for r in rows]),
+        ):
+            axes.plot(x, [s.value for s in scores], marker=marker, color=colour, label=label)
+            axes.fill_between(
+                x, [s.low for s in scores], [s.high for s in scores], color=colour, alpha=0.15, lw=0
+            )
+        axes.set_xscale("log")
+        axes.set_xticks(x, [str(n) for n in x])
+        axes.minorticks_off()
+        axes.set_ylim(-0.03, 1.03)
+        axes.set_xlabel("distinct sentences trained on, three voices each")
+        axes.set_ylabel("exact match")
+        axes.legend(loc="center right")
+        told = "; ".join(
+            f"{r.sentences} sentences: {100 * r.known.value:.0f}% of the known, "
+            f"{100 * r.unseen.value:.0f}% of the unseen, class mean "
+            f"{100 * r.class_mean.value:.0f}%"
+            for r in rows
+        )
+        return picture(figure, f"Exact match against the number of distinct sentences. {told}.")
+
+
+def recognition_table(record: OpenVocabularyRecord) -> Shown:
+    """The same in numbers."""
+    rows = [
+        {
+            "distinct sentences": r.sentences,
+            "training clips": r.n_train,
+            "known, unseen voices": percent(r.known),
+            "nearest class mean": percent(r.class_mean),
+            "never trained on": percent(r.unseen),
+        }
+        for r in record.recognition
+    ]
+    return table(
+        pd.DataFrame(rows),
+        "librispeech_failure_recognition",
+        "Exact match in per cent: sentences that were trained on, spoken by voices that were "
+        "not, beside sentences that were not.",
+    )
+
+
+def probe_table(record: OpenVocabularyRecord) -> Shown:
+    """Whether a word is in the vector, by linear probes."""
+    rows = [
+        {
+            "probe on": _ARMS[p.arm][0],
+            "words": p.words,
+            "mean AUC": percent(p.auc),
+            "best": ", ".join(
+                f"{r['word']} {100 * r['auc']:.0f}"
+                for r in sorted(p.by_word, key=lambda r: -r["auc"])[:4]
+            ),
+            "worst": ", ".join(
+                f"{r['word']} {100 * r['auc']:.0f}"
+                for r in sorted(p.by_word, key=lambda r: r["auc"])[:4]
+            ),
+        }
+        for p in record.probes
+    ]
+    return table(
+        pd.DataFrame(rows),
+        "librispeech_failure_probes",
+        "What the vector holds, apart from the language model: area under the curve, per cent, of "
+        "a logistic regression for the presence of each frequent word, on sentences it was not "
+        "trained on. 50 is chance; the interval is over words.",
+    )
+
+
+def curve_chart(record: OpenVocabularyRecord) -> Shown:
+    """Bits and word overlap against training sentences, of text, speech and frames."""
+    floor = record.of("one vector, 1 token, pairs shuffled").overlap.value
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(9, 3.6))
+        left, right = figure.subplots(1, 2)
+        told = []
+        for arm, (label, colour, marker) in _ARMS.items():
+            points = _of_arm(record, arm)
+            x = [p.n_train for p in points]
+            for axes, scores in (
+                (left, [p.bits for p in points]),
+                (right, [p.overlap for p in points]),
+            ):
+                axes.plot(x, [s.value for s in scores], marker=marker, color=colour, label=label)
+                for at, s in zip(x, scores, strict=True):
+                    axes.plot([at, at], [s.low, s.high], color=colour, lw=1.2)
+            told += [
+                f"{label}, {p.n_train} sentences: {p.bits.value:.1f} bits, overlap "
+                f"{100 * p.overlap.value:.0f}%"
+                for p in points
+            ]
+        right.axhline(floor, color=GREY, ls="--", lw=1)
+        right.annotate("pairs shuffled", (0.02, floor), xycoords=("axes fraction", "data"),
+                       va="bottom", color=GREY, fontsize=9)  # fmt: skip
+        left.axhline(0, color=GREY, ls="--", lw=1)
+        sizes = sorted({p.n_train for p in record.curve})
+        for axes, label in ((left, "bits a sentence"), (right, "word overlap (F1)")):
+            axes.set_xscale("log")
+            axes.set_xticks(sizes, [f"{n:,}" for n in sizes], rotation=30)
+            axes.minorticks_off()
+            axes.set_xlabel("training sentences")
+            axes.set_ylabel(label)
+        right.set_ylim(bottom=0)
+        left.legend(loc="upper left")
+        figure.tight_layout()
+        return picture(figure, f"Learning curves. {'; '.join(told)}.")
+
+
+def curve_table(record: OpenVocabularyRecord) -> Shown:
+    """The learning curves in numbers."""
+    rows = [
+        {
+            "adaptor sees": _ARMS[p.arm][0],
+            "training sentences": f"{p.n_train:,}",
+            "exact match": percent(p.exact, False),
+            "WER": percent(p.wer),
+            "word overlap": percent(p.overlap),
+            "bits a sentence": plain(p.bits),
+            "training loss": f"{p.train_loss:.2f}",
+        }
+        for p in record.curve
+    ]
+    return table(
+        pd.DataFrame(rows), "librispeech_failure_curve",
+        "Learning curves over training sentences; the training loss is that of the epoch kept, a "
+        "token, in natural units.",
+    )  # fmt: skip
+
+
+def evidence(record: OpenVocabularyRecord) -> Shown:
+    """What the record supports, sentence by sentence; each follows from a comparison."""
+    setups = [r for r in record.results if r.kind == "set-up"]
+    shuffled = record.of("one vector, 1 token, pairs shuffled")
+    lines = [_exact(setups), _anything(setups, shuffled), *_recognition(record), *_held(record)]
+    lines += _data_or_size(record) + _frames(record)
+    markup = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+    return Shown(f"<ul>{markup}</ul>", "\n".join(f"- {line}" for line in lines))
+
+
+def _of_arm(record: OpenVocabularyRecord, arm: str) -> list[CurvePoint]:
+    return sorted((p for p in record.curve if p.arm == arm), key=lambda p: p.n_train)
+
+
+def _above(a: Score, b: Score) -> bool:
+    """Whether the intervals are apart, ``a`` above ``b``."""
+    return a.low > b.high
+
+
+def _exact(setups: Sequence[SpeechResult]) -> str:
+    most = max(setups, key=lambda r: r.exact.value)
+    if most.exact.value == 0:
+        return (
+            "Exact match is 0 in all four set-ups, as the study reports, on "
+            f"{most.items} sentences each: with 95% confidence the true rate is below "
+            f"{300 / most.items:.1f}% (rule of three)."
+        )
+    return (
+        f"Exact match is not 0 everywhere: {most.name} reaches {percent(most.exact)}%. The "
+        "study reports 0 in all four set-ups, on its own data."
+    )
+
+
+def _anything(setups: Sequence[SpeechResult], shuffled: SpeechResult) -> str:
+    some = [r for r in setups if r.bits and r.bits.low > 0]
+    words = [r for r in setups if _above(r.overlap, shuffled.overlap)]
+    text = (
+        f"Something of the sentence gets through in {len(some)} of {len(setups)} set-ups: the "
+        "right sentence is more probable with its own vector than with another's ("
+        + "; ".join(f"{r.name}: {plain(r.bits)} bits" for r in setups)
+        + "). "
+    )
+    if words:
+        return text + (
+            f"In {len(words)} of {len(setups)} more words are right than by chance (shuffled pairs "
+            f"share {percent(shuffled.overlap)}%)."
+        )
+    return text + (
+        "But in none are surely more words right than in shuffled pairs "
+        f"({percent(shuffled.overlap)}%): the answers are fluent and about something else."
+    )
+
+
+def _recognition(record: OpenVocabularyRecord) -> list[str]:
+    rows = sorted(record.recognition, key=lambda r: r.sentences)
+    if not rows:
+        return []
+    first, last = rows[0], rows[-1]
+    text = (
+        f"Sentences that were trained on are recognised in unseen voices: {percent(first.known)}% "
+        f"of {first.sentences}, {percent(last.known)}% of {last.sentences}; the nearest class mean "
+        f"of the same vectors gets {percent(first.class_mean)}% and {percent(last.class_mean)}%. "
+    )
+    unseen = max(r.unseen.value for r in rows)
+    if unseen == 0:
+        text += (
+            "Sentences never trained on are never right. That is what cluster recognition "
+            "predicts, and what transcription would not."
+        )
+    else:
+        text += f"Sentences never trained on are right in up to {100 * unseen:.1f}%."
+    return [text]
+
+
+def _held(record: OpenVocabularyRecord) -> list[str]:
+    by_arm = {p.arm: p for p in record.probes if p.words}
+    if not {"audio", "text"} <= set(by_arm):
+        return []
+    audio, text = by_arm["audio"].auc, by_arm["text"].auc
+    return [
+        f"A linear probe finds whether a frequent word is in the sentence with AUC "
+        f"{percent(audio)}% from the speech vector and {percent(text)}% from the text's: "
+        + (
+            "the speech vector holds words, but fewer than the text vector."
+            if audio.low > 0.5 and _above(text, audio)
+            else "the speech vector holds words about as well as the text vector."
+            if audio.low > 0.5
+            else "from the speech vector no better than chance, at this number of sentences."
+        )
+    ]
+
+
+def _data_or_size(record: OpenVocabularyRecord) -> list[str]:
+    out = []
+    for arm in ("text", "audio"):
+        points = _of_arm(record, arm)
+        if len(points) < 2:
+            continue
+        first, last = points[0], points[-1]
+        grows = _above(last.bits, first.bits)
+        out.append(
+            f"With the {_ARMS[arm][0]} the bits a sentence go from {plain(first.bits)} at "
+            f"{first.n_train:,} training sentences to {plain(last.bits)} at {last.n_train:,}, the "
+            f"word overlap from {percent(first.overlap)}% to {percent(last.overlap)}%: "
+            + (
+                "more sentences help, so that too few sentences are part of the failure."
+                if grows
+                else "no sure gain from more sentences in this range."
+            )
+            + (
+                f" Exact match stays at {percent(last.exact, False)}%."
+                if last.exact.value < 0.05
+                else f" Exact match reaches {percent(last.exact)}%."
+            )
+        )
+    return out
+
+
+def _frames(record: OpenVocabularyRecord) -> list[str]:
+    frames, audio = _of_arm(record, "frames"), _of_arm(record, "audio")
+    shared = sorted({p.n_train for p in frames} & {p.n_train for p in audio})
+    if not shared:
+        return []
+    a = next(p for p in frames if p.n_train == shared[-1])
+    b = next(p for p in audio if p.n_train == shared[-1])
+    text = (
+        f"At {a.n_train:,} training sentences unpooled frames give {plain(a.bits)} bits a sentence "
+        f"and {percent(a.overlap)}% word overlap, the one vector {plain(b.bits)} and "
+        f"{percent(b.overlap)}%: "
+    )
+    if _above(a.bits, b.bits):
+        return [text + "pooling loses what the frames still had."]
+    return [
+        text + "at this size the frames are not surely better, so that this run cannot say that "
+        "pooling is what loses the words. A recogniser's decoder reads the same frames well, with "
+        "far more training data."
+    ]

@@ -1,0 +1,53 @@
+"""Open vocabulary: who is trained on, how transcripts are scored, what a probe finds."""
+
+import numpy as np
+import pytest
+
+from gemb import profiles
+from gemb.data import released
+from gemb.data.readers import spoken_sentences
+from gemb.experiments import librispeech_failure as section
+
+
+@pytest.mark.parametrize("name", list(profiles.PROFILES))
+def test_no_test_sentence_is_ever_trained_on(name):
+    profile = profiles.get(name)
+    parts = section.split(profile, released.sentences())
+    train, val, test = map(set, (parts.train, parts.val, parts.test))
+    assert not train & test and not train & val and not val & test
+    sizes = profile.sentences
+    assert len(parts.train) == max(*sizes.text_curve, *sizes.audio_curve, sizes.train)
+    assert len(parts.test) == sizes.test
+
+
+def test_transcripts_are_scored_over_seeds_as_one():
+    truths = ["the cat sat on the mat", "a dog"] * 2
+    answers = ["the cat sat on the mat", "a cat", "a mat", "a dog"]
+    found = section.score("x", "set-up", truths, answers, draws=50, seeds=2)
+    assert found.items == 2 and found.exact.value == 0.5
+    # word errors 0, 1, 5, 0 of 6, 2, 6, 2
+    assert found.wer.value == pytest.approx(6 / 16)
+    assert found.exact.seed_std == pytest.approx(0.0)
+    assert found.overlap.value == pytest.approx(np.mean([1, 0.5, 2 / 8, 1]))
+
+
+def test_a_transcript_is_compared_in_the_form_of_the_sentences():
+    assert (
+        section.plain("The dog's owner, a TALL man:  didn't!")
+        == "the dog's owner a tall man didn't"
+    )
+
+
+def test_the_most_typical_sentence_shares_most_words():
+    assert section.typical(["a b c", "a b d", "a b e", "x y z"]) in ("a b c", "a b d", "a b e")
+
+
+def test_small_curves_get_more_epochs_and_no_fewer_than_two():
+    profile = profiles.get("study")
+    assert section.training(profile, 30, 2400).epochs == 20
+    assert section.training(profile, 800, 2400).epochs == 3
+    assert section.training(profile, 800).epochs == profile.sentences.epochs
+
+
+def test_a_sentence_of_the_study_has_its_bounds():
+    assert (spoken_sentences.MIN_WORDS, spoken_sentences.MAX_WORDS) == (8, 20)
