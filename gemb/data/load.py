@@ -16,6 +16,7 @@ READERS: dict[str, str] = {
     "fashion-mnist": "gemb.data.readers.fashion_mnist",
     "mnist-digits": "gemb.data.readers.mnist_digits",
     "tuxpaint-objects": "gemb.data.readers.tuxpaint_objects",
+    "packaged-sounds": "gemb.data.readers.packaged_sounds",
     "rendered-words": "gemb.data.readers.rendered_words",
     "voice-gender": "gemb.data.readers.voice_gender",
     "hedgewars-emotion": "gemb.data.readers.hedgewars_emotion",

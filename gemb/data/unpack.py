@@ -1,8 +1,9 @@
 """Taking chosen files out of archives that nobody has vouched for.
 
-Reads zip (and wheels), tar with any compression, Debian packages, plain folders,
-and archives inside these. Only regular files are ever written, below one folder, under their
-checked names; links and devices are never made, so nothing can lead out of it.
+Reads zip (and wheels), tar with any compression, Debian packages, plain folders, Qt
+resources (``.rcc``), OpenTTD's sound sets (``.cat``), and archives inside these. Only
+regular files are ever written, below one folder, under their checked names; links and
+devices are never made, so nothing can lead out of it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
+from gemb.data.game_archives import qt_resources, sound_catalogue
 from gemb.errors import UserError
 
 NESTED = "!/"  # between an archive and a member of it, as in a jar address
@@ -115,8 +117,9 @@ def extract(
     """Write the files that ``members`` ask for below ``into``, under their names in the archive.
 
     Args:
-        archive: A zip, wheel, tar, Debian package or folder. In a wheel, what
-            lies in ``NAME.data/purelib/`` is named as if it lay at the top.
+        archive: A zip, wheel, tar, Debian package, Qt resource, sound set or folder.
+            In a wheel, what lies in ``NAME.data/purelib/`` is named as if it lay at
+            the top.
         members: Exact names or globs; ``inner.zip!/name`` reaches into a
             nested archive and is written below ``inner.zip!``.
         into: An existing folder, best an empty one.
@@ -265,6 +268,12 @@ def _members(archive: Path) -> Iterator[Iterator[_Member]]:
                 yield _tar_members(plain)
             return
         stream.seek(0)
+        if magic.startswith(b"qres"):
+            yield _loaded_members(qt_resources(stream.read()))
+            return
+        if archive.suffix == ".cat":  # has no magic
+            yield _loaded_members(sound_catalogue(stream.read()))
+            return
         with _decompressed(archive.name, stream) as plain:
             yield _tar_members(plain)
 
@@ -303,6 +312,15 @@ def _tar_members(stream: IO[bytes]) -> Iterator[_Member]:
                 return cast(IO[bytes], tar.extractfile(info))
 
             yield _Member(info.name, info.size, info.isreg(), opener)
+
+
+def _loaded_members(files: Iterable[tuple[str, bytes]]) -> Iterator[_Member]:
+    for name, content in files:
+
+        def opener(content: bytes = content) -> IO[bytes]:
+            return io.BytesIO(content)
+
+        yield _Member(name, len(content), True, opener)
 
 
 def _deb_data(stream: IO[bytes]) -> tuple[str, IO[bytes]]:
