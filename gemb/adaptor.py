@@ -76,6 +76,9 @@ class Adaptor(
         output_scale: The last layer's output is multiplied by it. Virtual tokens that are read
             well are a hundred times as long as those of words, so Adam, whose steps have one
             size for all weights, gets there sooner if the output counts for more.
+        condition: Width of what tells prompts apart, 0 without. Each hidden unit is then scaled
+            and shifted by linear functions of it (FiLM: Perez et al., 2018), which start as the
+            identity.
     """
 
     mean: Tensor
@@ -93,8 +96,16 @@ class Adaptor(
         gemb_version: str = gemb.__version__,
         noise: float = 0.0,
         output_scale: float = 1.0,
+        condition: int = 0,
     ):
         super().__init__()
+        if condition and not hidden:
+            raise ValueError("a linear adaptor has no hidden units to condition on the prompt")
+        self.condition = condition
+        if condition:
+            self.film = nn.Linear(condition, 2 * hidden)
+            nn.init.zeros_(self.film.weight)
+            nn.init.zeros_(self.film.bias)
         self.noise, self.output_scale = noise, output_scale
         self.num_virtual_tokens, self.llm_hidden = num_virtual_tokens, llm_hidden
         self.encoder, self.llm = encoder, llm
@@ -122,19 +133,29 @@ class Adaptor(
         assert isinstance(layer, nn.Linear)
         return layer
 
-    def before_last(self, vectors: Tensor) -> Tensor:
-        """What the last layer sees ``[.., h]`` of vectors ``[.., D]``; in training with noise."""
+    def before_last(self, vectors: Tensor, prompts: Tensor | None = None) -> Tensor:
+        """What the last layer sees, ``[B, .., h]`` of ``[B, .., D]``; in training with noise.
+
+        ``prompts`` ``[B, condition]`` is read by a conditioned adaptor and by no other.
+        """
         x = (vectors - self.mean) / self.spread
         if self.training and self.noise:
             # on few items this does what a ridge penalty does for a linear map (Bishop, 1995)
             x = x + self.noise * self.used * torch.randn_like(x)
-        return self.layers[:-1](x) if isinstance(self.layers, nn.Sequential) else x
+        x = self.layers[:-1](x) if isinstance(self.layers, nn.Sequential) else x
+        if self.condition:
+            if prompts is None:
+                raise ValueError("this adaptor is conditioned on the prompt: give it one")
+            scale, shift = self.film(prompts).chunk(2, dim=-1)  # [B, h] each
+            wide = (len(x), *[1] * (x.ndim - 2), x.shape[-1])
+            x = x * (1 + scale.reshape(wide)) + shift.reshape(wide)
+        return x
 
-    def forward(self, vectors: Tensor) -> Tensor:
+    def forward(self, vectors: Tensor, prompts: Tensor | None = None) -> Tensor:
         """Virtual tokens ``[B, n·k, H]`` of vectors ``[B, n, D]``, ``[B, k, H]`` of ``[B, D]``."""
         if vectors.ndim == 2:
             vectors = vectors.unsqueeze(1)
-        out: Tensor = self.output_scale * self.last(self.before_last(vectors))
+        out: Tensor = self.output_scale * self.last(self.before_last(vectors, prompts))
         return out.reshape(len(vectors), -1, self.llm_hidden)
 
     @classmethod

@@ -213,6 +213,29 @@ def study(profile: ProfileOption = "study") -> None:
     paper.write_summary()
 
 
+@app.command()
+def report(
+    run: Annotated[str, typer.Argument(help="'published', a profile, or a folder")] = "published",
+    out: Annotated[
+        Path | None, typer.Option(help="write report.md, report.json and report.csv there")
+    ] = None,
+    compare: Annotated[
+        tuple[str, str] | None, typer.Option(help="two runs: say what changed between them")
+    ] = None,
+) -> None:
+    """The study's claims beside what a run says to them."""
+    from gemb import report as reporting
+
+    if compare is not None:
+        for line in reporting.compare(*map(reporting.load, compare)):
+            typer.echo(line)
+        return
+    found = reporting.load(run)
+    typer.echo(reporting.text(found))
+    for path in reporting.write(found, out) if out else []:
+        typer.echo(f"written {path}")
+
+
 @app.command("test")
 def check(
     fast: Annotated[bool, typer.Option("--fast", help="leave out what is marked slow")] = False,

@@ -59,22 +59,25 @@ class Examples:
 
 
 def virtual_tokens(
-    adaptor: Adaptor, vectors: np.ndarray | Sequence[np.ndarray], llm: FrozenLLM
+    adaptor: Adaptor, examples: Examples, llm: FrozenLLM
 ) -> tuple[Tensor, Tensor | None]:
     """Virtual tokens ``[B, n·k, H]`` on the language model's device, and their mask.
 
     The mask ``[B, n·k]`` is false where an example has fewer vectors than another; it is ``None``
     where all have as many.
     """
+    vectors = examples.vectors
     if isinstance(vectors, np.ndarray):
         padded, mask = vectors, None
     else:
-        counts = np.array([len(v) for v in vectors])
+        counts = examples.counts
         padded = np.zeros((len(vectors), counts.max(), vectors[0].shape[1]), np.float32)
         for row, v in zip(padded, vectors, strict=True):
             row[: len(v)] = v
         mask = torch.from_numpy(np.arange(counts.max()) < counts[:, None])
-    tokens = adaptor(torch.from_numpy(np.ascontiguousarray(padded, np.float32)).to(llm.device))
+    prompts = llm.prompt_embeddings(examples.prompts) if adaptor.condition else None
+    inputs = torch.from_numpy(np.ascontiguousarray(padded, np.float32)).to(llm.device)
+    tokens = adaptor(inputs, prompts)
     if mask is None or mask.all():
         return tokens, None
     return tokens, adaptor.mask(mask.to(llm.device))
@@ -110,7 +113,7 @@ def predict(
         if adaptor is None:
             virtual, mask = torch.zeros(len(part), 0, llm.hidden_size, device=llm.device), None
         else:
-            virtual, mask = virtual_tokens(adaptor, part.vectors, llm)
+            virtual, mask = virtual_tokens(adaptor, part, llm)
         out += llm.answer(virtual, part.prompts, mask, max_new_tokens=max_new_tokens)
     return out
 
@@ -126,7 +129,7 @@ def surprisal(adaptor: Adaptor, llm: FrozenLLM, examples: Examples) -> np.ndarra
     out = np.zeros(len(examples))
     for number in range(len(examples)):
         one = examples.take([number])
-        virtual, mask = virtual_tokens(adaptor, one.vectors, llm)
+        virtual, mask = virtual_tokens(adaptor, one, llm)
         tokens = 1 + len(llm.tokenizer(one.answers[0]).input_ids)
         out[number] = tokens * float(llm.loss(virtual, one.prompts, one.answers, mask))
     return out

@@ -64,6 +64,25 @@ class Sentences(_Strict):
     probe_words: int = Field(description="frequent words that a linear probe looks for")
 
 
+class Multitask(_Strict):
+    """Sizes of the multi-task section: one adaptor for all tasks."""
+
+    sizes: Sizes
+    sizes_by_task: dict[str, Sizes] = {}
+    epochs: int = Field(default=3, gt=0)
+    encoders: tuple[str, ...] = Field(description="the first is the headline's")
+    tokens: tuple[int, ...] = Field(default=(1, 8, 32), description="virtual tokens, the sweep")
+    groups: tuple[str, ...] = Field(
+        default=("capacity", "collapse", "rescue"), description="of trials beyond the sweep"
+    )
+    rescue_tokens: tuple[int, ...] = Field(
+        default=(1, 8), description="virtual tokens at which remedies are tried"
+    )
+    learning_rates: tuple[float, ...] = Field(
+        default=(6e-4, 2e-3, 6e-3), description="tried for each size at equal parameters"
+    )
+
+
 class Profile(_Strict):
     """One way to run every notebook."""
 
@@ -96,6 +115,7 @@ class Profile(_Strict):
     curve_sizes: tuple[int, ...] = ()
     bootstrap: int = 2000
     sentences: Sentences
+    multitask: Multitask
 
     def sizes_of(self, task: str) -> Sizes:
         """The sizes of one task."""
@@ -136,6 +156,14 @@ PROFILES: dict[str, Profile] = {
                 transcripts=2,
                 probe_words=2,
             ),
+            multitask=Multitask(
+                sizes=Sizes(train=12, val=4, test=6, folds=2),
+                epochs=1,
+                encoders=("open-concat",),
+                tokens=(1, 8),
+                groups=("rescue",),
+                rescue_tokens=(1,),
+            ),
         ),
         Profile(
             name="local",
@@ -162,6 +190,14 @@ PROFILES: dict[str, Profile] = {
                 frames_curve=(240,),
                 transcripts=40,
                 probe_words=40,
+            ),
+            multitask=Multitask(
+                sizes=Sizes(train=40, val=12, test=30, folds=2),
+                sizes_by_task={"commands": Sizes(train=169, val=20, test=40)},
+                encoders=("open-concat",),
+                tokens=(1, 8),
+                groups=("rescue",),
+                rescue_tokens=(1,),
             ),
         ),
         Profile(
@@ -191,6 +227,11 @@ PROFILES: dict[str, Profile] = {
                 frames_curve=(300, 800, 3000),
                 transcripts=160,
                 probe_words=100,
+            ),
+            multitask=Multitask(
+                sizes=Sizes(train=100, val=20, test=60, folds=3),
+                sizes_by_task={"commands": Sizes(train=338, val=40, test=100)},
+                encoders=("open-concat",),
             ),
         ),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -104,7 +104,11 @@ def warm_start(
     targets = targets.repeat(draws, adaptor.num_virtual_tokens)  # [draws·n, k·H]
     vectors = torch.from_numpy(np.ascontiguousarray(train.rows, np.float32)).to(llm.device)
     adaptor.train()
-    seen = torch.cat([adaptor.before_last(vectors) for _ in range(draws)])
+    prompts = None
+    if adaptor.condition:
+        prompts = llm.prompt_embeddings(train.prompts)
+        prompts = prompts.repeat_interleave(torch.from_numpy(train.counts).to(llm.device), 0)
+    seen = torch.cat([adaptor.before_last(vectors, prompts) for _ in range(draws)])
     mean, centre = seen.mean(0), targets.mean(0)
     centred = (seen - mean).double()
     gram = centred.T @ centred + RIDGE * torch.eye(len(mean), device=mean.device)
@@ -123,6 +127,8 @@ def fit(
     num_virtual_tokens: int = 1,
     seed: int = 0,
     choose_by: Choice = "exact match",
+    film: bool = False,
+    start: Mapping[str, Tensor] | None = None,
     progress: Callable[[Epoch], None] | None = None,
 ) -> Fit:
     """Train an adaptor on ``train`` and keep the epoch that is best on ``val``.
@@ -141,6 +147,8 @@ def fit(
         num_virtual_tokens: k.
         seed: Of initialisation and order.
         choose_by: ``exact match`` or ``surprisal``.
+        film: Condition the hidden layer on the prompt.
+        start: Weights to start from, in place of the warm start.
         progress: Called after each epoch.
     """
     started = time.perf_counter()
@@ -155,11 +163,15 @@ def fit(
         llm=llm.identity().slug,
         noise=settings.noise,
         output_scale=settings.output_scale,
+        condition=llm.hidden_size if film else 0,
     )
     if settings.standardise:
         adaptor.standardise_by(train.rows)
     adaptor.to(llm.device)
-    if settings.warm_start:
+    if start is not None:
+        learnt = {k: v for k, v in start.items() if k.startswith("layers.")}
+        adaptor.load_state_dict(learnt, strict=False)
+    elif settings.warm_start:
         warm_start(adaptor, llm, train, settings.warm_start)
     optimiser = torch.optim.AdamW(
         adaptor.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
@@ -179,7 +191,7 @@ def fit(
         for index in batches(train, settings.batch_size, rng):
             optimiser.zero_grad(set_to_none=True)
             batch = train.take(index)
-            virtual, mask = virtual_tokens(adaptor, batch.vectors, llm)
+            virtual, mask = virtual_tokens(adaptor, batch, llm)
             loss = llm.loss(virtual, batch.prompts, batch.answers, mask)
             loss.backward()
             optimiser.step()

@@ -108,6 +108,13 @@ figures.subsets_table(record)
 figures.controls_table(record)
 
 # %% [markdown]
+# The adaptor's last layer starts from a regression to the embeddings of the answers' words. What
+# that start does alone, and what the training does without it (in the profile `study`):
+
+# %% tags=["hide-input"]
+figures.ablations_table(record)
+
+# %% [markdown]
 # ## Learning curves
 
 # %% tags=["hide-input"]

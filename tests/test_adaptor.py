@@ -90,3 +90,21 @@ def test_another_encoder_or_llm_is_refused(tmp_path):
         Adaptor.from_pretrained(tmp_path, encoder="other")
     with pytest.raises(AdaptorMismatch, match="LLM 'lm', not 'other'"):
         Adaptor.from_pretrained(tmp_path, llm="other")
+
+
+def test_a_prompt_conditions_the_hidden_layer_from_the_identity_on():
+    torch.manual_seed(0)
+    adaptor = Adaptor(6, 4, 2, hidden=5, condition=3).eval()
+    vectors, prompts = torch.randn(7, 6), torch.randn(7, 3)
+    plain = adaptor(vectors, prompts)
+    torch.testing.assert_close(adaptor(vectors, torch.randn(7, 3)), plain)  # nothing learnt yet
+    torch.nn.init.normal_(adaptor.film.weight)
+    conditioned = adaptor(vectors, prompts)
+    assert not torch.allclose(conditioned, plain)
+    # the prompt of one example says nothing about another, and chunks of one item share theirs
+    chunks = vectors[:, None].expand(-1, 3, -1)
+    torch.testing.assert_close(adaptor(chunks, prompts)[:, 2:4], conditioned)
+    with pytest.raises(ValueError, match="give it one"):
+        adaptor(vectors)
+    with pytest.raises(ValueError, match="linear adaptor"):
+        Adaptor(6, 4, hidden=0, condition=3)

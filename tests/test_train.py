@@ -138,7 +138,7 @@ def test_an_item_may_have_several_vectors_and_the_padding_is_never_read():
     llm = FrozenLLM.load(dtype=torch.float32)
     data = several(llm, np.random.default_rng(0), [1, 3, 2], WORDS[:3])
     adaptor = Adaptor(12, llm.hidden_size, 2, hidden=16, output_scale=3).eval()
-    tokens, mask = virtual_tokens(adaptor, data.vectors, llm)
+    tokens, mask = virtual_tokens(adaptor, data, llm)
     assert tokens.shape == (3, 6, llm.hidden_size) and mask.sum(1).tolist() == [2, 6, 4]
     together = predict(adaptor, llm, data)
     alone = [predict(adaptor, llm, data.take([n]))[0] for n in range(3)]
@@ -151,7 +151,7 @@ def test_an_item_may_have_several_vectors_and_the_padding_is_never_read():
 def test_surprisal_is_the_summed_cross_entropy_of_the_answer(llm):
     data = several(llm, np.random.default_rng(1), [2, 2], ["bird", "t-shirt"])
     adaptor = Adaptor(12, llm.hidden_size, 1, hidden=16).eval()
-    tokens, mask = virtual_tokens(adaptor, data.vectors, llm)
+    tokens, mask = virtual_tokens(adaptor, data, llm)
     assert mask is None  # as many vectors everywhere
     lengths = [1 + len(llm.tokenizer(a).input_ids) for a in data.answers]
     mean = float(llm.loss(tokens, data.prompts, data.answers))

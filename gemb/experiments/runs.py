@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from gemb import records
 from gemb.adaptor import Adaptor
@@ -53,6 +55,8 @@ class Run:
     choose_by: Choice = "exact match"  # what the best epoch is best at
     max_new_tokens: int = 16  # of an answer
     stack: int = 1  # so many neighbouring vectors of an item side by side in one
+    film: bool = False  # condition the adaptor on the prompt
+    start: tuple[str, ...] = ()  # keys of runs whose adaptors' mean it starts from
     surprisal: bool = False  # what the right answers cost, with their own vector and another's
 
     @property
@@ -76,11 +80,23 @@ class Run:
             },
         }
         # these came later: where they say nothing new, earlier runs keep their keys
-        for name in ("choose_by", "max_new_tokens", "stack", "surprisal"):
+        for name in ("choose_by", "max_new_tokens", "stack", "surprisal", "film", "start"):
             value = getattr(self, name)
             if value != type(self).__dataclass_fields__[name].default:
                 content[name] = value
+        prompts = [self.prompt_of(i) for i in self.items]
+        if any(p != self.prompt for p in prompts):
+            content["prompts"] = prompts
         return records.digest(content)
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """Every item of the fold, part after part."""
+        return (*self.fold.train, *self.fold.val, *self.fold.test, *self.fold.extra)
+
+    def prompt_of(self, item: Item) -> str:
+        """What is asked about an item: its own prompt where tasks are mixed, else the run's."""
+        return item.meta.get("prompt", self.prompt)
 
     @property
     def passes(self) -> int:
@@ -164,10 +180,9 @@ def examples(
     run: Run, items: Sequence[Item], vectors: dict[str, np.ndarray], llm: FrozenLLM
 ) -> Examples:
     """The examples of ``items`` as the run's variant sees them."""
-    prompt = llm.prompt(run.prompt)
-    return Examples(
-        vectors_of(run, items, vectors), [prompt] * len(items), [i.answer for i in items]
-    )
+    rendered = {text: llm.prompt(text) for text in {run.prompt_of(i) for i in items}}
+    prompts = [rendered[run.prompt_of(i)] for i in items]
+    return Examples(vectors_of(run, items, vectors), prompts, [i.answer for i in items])
 
 
 def mismatch(items: Sequence[Item], seed: int) -> np.ndarray:
@@ -204,6 +219,8 @@ def execute(run: Run, vectors: dict[str, np.ndarray], llm: FrozenLLM) -> Outcome
         num_virtual_tokens=run.num_virtual_tokens,
         seed=run.seed,
         choose_by=run.choose_by,
+        film=run.film,
+        start=_mean_of(run.start) if run.start else None,
     )
     started = time.perf_counter()
     asked = [*fold.test, *fold.extra]
@@ -242,6 +259,12 @@ def execute(run: Run, vectors: dict[str, np.ndarray], llm: FrozenLLM) -> Outcome
     # written last: a run without its outcome counts as not done
     records.write_text(folder / "outcome.json", json.dumps(asdict(outcome)))
     return outcome
+
+
+def _mean_of(keys: Sequence[str]) -> dict[str, Tensor]:
+    """The mean weights of several runs' adaptors, which one seed had started alike."""
+    states = [Adaptor.from_pretrained(runs_dir() / key).state_dict() for key in keys]
+    return {name: torch.stack([s[name] for s in states]).mean(0) for name in states[0]}
 
 
 def adaptor_of(run: Run, outcome: Outcome) -> Adaptor:

@@ -448,7 +448,7 @@ def _disagreement(
     some = runs.examples(run_, run_.fold.test[:count], vectors, planned.llm)
     adaptor = runs.adaptor_of(run_, outcomes[run_.key]).to(planned.llm.device).eval()
     with torch.inference_mode():
-        virtual, _ = virtual_tokens(adaptor, some.vectors, planned.llm)
+        virtual, _ = virtual_tokens(adaptor, some, planned.llm)
         return batch_disagreement(planned.llm, virtual, some.prompts)
 
 

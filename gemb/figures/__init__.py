@@ -12,8 +12,17 @@ from gemb.figures.librispeech_failure import (
     speech_table,
     transcripts_table,
 )
+from gemb.figures.multitask_scaling import (
+    multitask_findings,
+    said_table,
+    shared_table,
+    swap_table,
+    tokens_chart,
+    trials_table,
+)
 from gemb.figures.shown import Shown, percent, picture, plain, provenance_table, table
 from gemb.figures.single_task import (
+    ablations_table,
     controls_table,
     cost_table,
     data_table,
@@ -38,6 +47,7 @@ from gemb.figures.single_task_plots import (
 
 __all__ = [
     "Shown",
+    "ablations_table",
     "accuracy_chart",
     "confusions",
     "controls_table",
@@ -54,6 +64,7 @@ __all__ = [
     "lengths_table",
     "main_frame",
     "main_table",
+    "multitask_findings",
     "others_table",
     "percent",
     "picture",
@@ -62,13 +73,18 @@ __all__ = [
     "provenance_table",
     "recognition_chart",
     "recognition_table",
+    "said_table",
+    "shared_table",
     "small_gap",
     "speech_chart",
     "speech_table",
     "splits_table",
     "subsets_table",
     "summary",
+    "swap_table",
     "table",
+    "tokens_chart",
     "transcripts_table",
+    "trials_table",
     "worst",
 ]

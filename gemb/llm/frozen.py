@@ -128,6 +128,18 @@ class FrozenLLM:
         """
         return render_prompt(self.tokenizer, text, system)
 
+    def embedding_rms(self) -> float:
+        """Root mean square of the token embeddings' entries: the length of a word, so to say."""
+        return float(self._embeddings.weight.float().square().mean().sqrt())
+
+    def prompt_embeddings(self, prompts: Sequence[Prompt]) -> Tensor:
+        """The mean of the embeddings of the tokens after the virtual ones, float32 ``[N, H]``."""
+        rows = [
+            self._embeddings(torch.tensor(p.after or p.before, device=self.device)).float()
+            for p in prompts
+        ]
+        return torch.stack([row.mean(0) for row in rows])
+
     def answer_embeddings(self, answers: Sequence[str]) -> Tensor:
         """The mean of the embeddings of each answer's tokens, float32 ``[N, H]``."""
         rows = [

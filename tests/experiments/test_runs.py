@@ -16,6 +16,10 @@ def item(name, answer="a"):
     return Item(name, "audio", Media.absent(name, "only a name"), answer)
 
 
+def asked(item, prompt):
+    return replace(item, meta={"prompt": prompt})
+
+
 def a_run(**changes):
     some = tuple(item(n) for n in "abc")
     run = Run(
@@ -55,12 +59,17 @@ def test_every_input_makes_another_training_and_names_do_not():
             {"max_new_tokens": 40},
             {"stack": 8},
             {"surprisal": True},
+            {"film": True},
+            {"start": ("k",)},
+            {"fold": Fold((asked(item("a"), "q"),), base.fold.val, base.fold.test)},
             {"fold": Fold((item("z"),), base.fold.val, base.fold.test)},
             {"fold": Fold((item("a", "b"),), base.fold.val, base.fold.test)},
         )
     ]
     assert len({r.key for r in [base, *others]}) == 1 + len(others)
     assert a_run(task="another name", number=3).key == base.key
+    same = Fold((asked(item("a"), base.prompt),), base.fold.val, base.fold.test)
+    assert a_run(fold=same).key == base.key
 
 
 @given(st.integers(1, 40), st.integers(1, 9))

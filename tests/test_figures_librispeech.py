@@ -1,0 +1,140 @@
+"""Section 2's tables, charts and sentences, from a record made by hand."""
+
+import pytest
+
+from gemb import figures, profiles, records
+from gemb.records import CurvePoint, Example, OpenVocabularyRecord, Probe, Recognition, Score
+
+SETUPS = (
+    "one vector, 1 token",
+    "one vector, 32 tokens",
+    "2 s chunks, 1 token each",
+    "1 s chunks, 1 token each",
+)
+
+
+def score(value, half=0.02):
+    return Score(value=value, low=value - half, high=value + half)
+
+
+def result(name, kind="set-up", exact=0.0, overlap=0.2, bits=None):
+    return records.SpeechResult(
+        name=name,
+        kind=kind,
+        items=150,
+        exact=Score(value=exact, low=exact, high=exact),
+        wer=score(0.95),
+        cer=score(0.7),
+        overlap=score(overlap),
+        by_length=[{"words": "8–9", "items": 60, "exact": exact, "wer": 0.9, "overlap": overlap}],
+        n_train=800 if kind == "set-up" else None,
+        tokens=1.0 if kind == "set-up" else None,
+        parameters=1000 if kind == "set-up" else None,
+        bits=bits,
+        examples=[Example(item_id="i", answer="what was said", given="what is <b>", logprob=-1.2)]
+        if kind == "set-up"
+        else [],
+    )
+
+
+def point(arm, n_train, bits, overlap=0.3):
+    return CurvePoint(
+        arm=arm,
+        n_train=n_train,
+        exact=score(0.0, 0),
+        wer=score(0.9),
+        overlap=score(overlap),
+        bits=score(bits, 0.5),
+        train_loss=2.0,
+    )
+
+
+@pytest.fixture
+def record():
+    return OpenVocabularyRecord(
+        provenance=records.provenance(profiles.get("study"), "enc", "lm", {}, "raw", 60),
+        n_train=800,
+        n_test=150,
+        results=[
+            *(result(n, bits=score(3.0, 1.0)) for n in SETUPS),
+            result("one vector, 1 token, pairs shuffled", "floor", overlap=0.15),
+            result("Moonshine's transcript", "ceiling", exact=0.4, overlap=0.9),
+        ],
+        recognition=[
+            Recognition(
+                sentences=n,
+                n_train=3 * n,
+                known=score(known),
+                unseen=score(0.0, 0),
+                class_mean=score(0.99, 0.01),
+            )
+            for n, known in ((10, 1.0), (300, 0.6))
+        ],
+        probes=[
+            Probe(arm="audio", words=2, auc=score(0.7), by_word=[{"word": "the", "auc": 0.7}]),
+            Probe(arm="text", words=2, auc=score(0.9), by_word=[{"word": "the", "auc": 0.9}]),
+        ],
+        curve=[
+            point("text", 300, 5),
+            point("text", 3000, 20, 0.5),
+            point("audio", 300, 3),
+            point("audio", 3000, 3.2),
+            point("frames", 300, 3),
+            point("frames", 3000, 9),
+        ],
+        nearest_training_wer=score(0.7),
+    )
+
+
+def test_the_evidence_follows_the_numbers(record):
+    text = repr(figures.evidence(record))
+    assert "Exact match is 0 in all four set-ups" in text and "below 2.0%" in text
+    assert "In 4 of 4 more words are right than by chance" in text
+    assert "never right" in text and "cluster recognition" in text
+    assert "holds words, but fewer than the text vector" in text
+    assert "vector of the text the bits a sentence go from 5.0" in text
+    assert "too few sentences are part of the failure" in text
+    assert "no sure gain from more sentences" in text  # of the speech vector
+    assert "pooling loses what the frames still had" in text
+
+
+def test_other_numbers_give_other_evidence(record):
+    other = record.model_copy(deep=True)
+    other.results[0] = result(SETUPS[0], exact=0.1, bits=score(0.1, 0.5))
+    for r in other.results[:4]:
+        r.overlap = score(0.15)
+    other.recognition[0].unseen = score(0.2)
+    other.probes[0].auc = score(0.5)
+    other.curve[-1].bits = score(3.0)
+    text = repr(figures.evidence(other))
+    assert "Exact match is not 0 everywhere" in text and "10.0" in text
+    assert "in 3 of 4 set-ups" in text and "in none are surely more words right" in text
+    assert "right in up to 20.0%" in text
+    assert "no better than chance" in text
+    assert "cannot say that pooling is what loses the words" in text
+
+
+def test_every_figure_has_alternative_text_and_every_table_its_csv(record):
+    for shown in (
+        figures.speech_chart(record),
+        figures.recognition_chart(record),
+        figures.curve_chart(record),
+    ):
+        assert 'alt="' in shown._repr_html_() and shown.png.startswith(b"\x89PNG")
+    for shown in (
+        figures.speech_table(record),
+        figures.lengths_table(record),
+        figures.transcripts_table(record),
+        figures.recognition_table(record),
+        figures.probe_table(record),
+        figures.curve_table(record),
+        figures.provenance_table(record),
+    ):
+        assert ".csv</a>" in shown._repr_html_()
+    # a language model may write anything: it must not become markup
+    assert "&lt;b&gt;" in figures.transcripts_table(record)._repr_html_()
+
+
+def test_stand_ins_are_named_and_the_studys_result_is_the_studys(record):
+    text = repr(figures.speech_table(record))
+    assert "stand-in for LibriSpeech" in text and "the study reports exact match 0" in text

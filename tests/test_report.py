@@ -1,0 +1,170 @@
+"""The study's claims beside a run: levels, verdicts, files, comparison of two runs."""
+
+import csv
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from gemb import profiles, records, report
+from gemb.cli import app
+from gemb.errors import UserError
+from gemb.records import (
+    MethodResult,
+    MultitaskRecord,
+    Score,
+    SharedTask,
+    SingleTaskRecord,
+    TaskResult,
+    Trial,
+)
+
+
+def score(value, half=0.05):
+    return Score(value=value, low=value - half, high=value + half)
+
+
+def single(**accuracies):
+    """A record of section 1 with these accuracies by task (``_`` for ``-``)."""
+    return SingleTaskRecord(
+        provenance=records.provenance(profiles.get("study"), "enc", "lm", {}, "raw", 60),
+        results=[
+            TaskResult(
+                task=task.replace("_", "-"),
+                protocol="leak-free",
+                split="official",
+                n_train=9,
+                n_val=3,
+                n_test=5,
+                classes=["a", "b"],
+                groups=5,
+                source="raw",
+                methods=[
+                    MethodResult(
+                        method="adaptor", accuracy=score(value), macro_accuracy=score(value)
+                    )
+                ],
+                seconds_embedding=1,
+                seconds_training=2,
+                seconds_answering=3,
+                items_per_second=4,
+                price_usd=0.5,
+            )
+            for task, value in accuracies.items()
+        ],
+    )
+
+
+def shared(fallen):
+    """A record of section 4: one token, two tasks, ``fallen`` of them say the same always."""
+    parts = [
+        SharedTask(
+            task=task,
+            items=20,
+            accuracy=score(0.1 if n < fallen else 0.9),
+            outside=0.0,
+            words=1.0,
+            frequent=[("yes", 1.0 if n < fallen else 0.2)],
+        )
+        for n, task in enumerate(("words", "clothing"))
+    ]
+    own = [p.model_copy(update={"accuracy": score(0.9)}) for p in parts]
+    trial = Trial(
+        name="1 token",
+        group="sweep",
+        encoder="open-concat",
+        seed=0,
+        num_virtual_tokens=1,
+        hidden=8,
+        parameters=9,
+        tasks=2,
+        passes=10,
+        seconds=1,
+        changed={},
+        validation=0.5,
+        results=parts,
+    )
+    return MultitaskRecord(
+        provenance=records.provenance(profiles.get("study"), "enc", "lm", {}, "raw", 60),
+        encoders=["open-concat"],
+        single={"open-concat": own},
+        trials=[trial],
+        swap=[],
+    )
+
+
+def verdicts(found):
+    return {r.claim: r for r in report.claims(found)}
+
+
+def test_the_studys_own_figures_fall_into_the_levels_it_gives_them():
+    levels = {t.name: report.level(t.paper_accuracy) for t in report.tasks.TASKS.values()}
+    assert levels == {
+        **dict.fromkeys(("objects", "clothing", "gender", "words", "commands"), "works well"),
+        **dict.fromkeys(("digits", "scene-text", "emotion"), "partially"),
+    }
+
+
+def test_a_level_outside_the_interval_is_not_reproduced():
+    rows = verdicts({"single_task": single(clothing=0.78, words=0.6, digits=0.5)})
+    clothing = rows["Clothing classification works well with one virtual token"]
+    assert clothing.verdict == "reproduced" and "interval reaches further" in clothing.why
+    words = rows["Word-level STT works well with one virtual token"]
+    assert words.verdict == "not reproduced" and "on a stand-in" in words.why
+    assert words.data.startswith("stand-in: ") and clothing.data == "Fashion-MNIST"
+    assert rows["Digit classification works partially with one virtual token"].verdict == (
+        "reproduced"
+    )
+    missing = rows["Object classification works well with one virtual token"]
+    assert missing.verdict == "not run" and missing.here == "–" and missing.why
+
+
+@pytest.mark.parametrize(("fallen", "verdict"), [(0, "not reproduced"), (2, "reproduced")])
+def test_collapse_is_reproduced_only_if_most_tasks_collapse(fallen, verdict):
+    rows = verdicts({"multitask_scaling": shared(fallen)})
+    row = rows["One shared adaptor with 1 token collapses"]
+    assert row.verdict == verdict and f"{fallen} collapse" in row.here
+
+
+def test_every_claim_has_a_row_whatever_was_run():
+    everything = {r.claim for r in report.claims({"single_task": single(clothing=0.8)})}
+    assert everything == {r.claim for r in report.claims({"multitask_scaling": shared(0)})}
+    assert len(everything) == 8 + 2 + 2 + 3
+
+
+def test_the_files_say_the_same(tmp_path):
+    found = {"single_task": single(clothing=0.8)}
+    paths = {p.name: p for p in report.write(found, tmp_path)}
+    rows = json.loads(paths["report.json"].read_text("utf-8"))
+    assert rows["costs"] == [{"task": "Clothing classification", "seconds": 6.0, "dollars": 0.5}]
+    with paths["report.csv"].open(encoding="utf-8", newline="") as file:
+        assert [r["claim"] for r in csv.DictReader(file)] == [r["claim"] for r in rows["claims"]]
+    text = paths["report.md"].read_text("utf-8")
+    assert all(r["claim"] in text for r in rows["claims"])
+    assert "does not publish its test sizes" in text
+
+
+def test_two_runs_are_compared_score_by_score():
+    a, b = single(clothing=0.5, words=0.8), single(clothing=0.9, digits=0.7)
+    lines = report.compare({"single_task": a}, {"single_task": b})
+    assert lines == [
+        "clothing, leak-free, adaptor: 50.0 (45.0–55.0) → 90.0 (85.0–95.0) (+40.0 points, "
+        "intervals apart)",
+        "digits, leak-free, adaptor: only in the second",
+        "words, leak-free, adaptor: only in the first",
+    ]
+
+
+def test_the_command_reads_published_records_profiles_and_folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("GEMB_HOME", str(tmp_path / "home"))
+    mine = tmp_path / "mine"
+    records.write(single(clothing=0.9), mine / "single_task.local.json")
+    runner = CliRunner()
+    shown = runner.invoke(app, ["report", str(mine), "--out", str(tmp_path / "out")])
+    assert shown.exit_code == 0 and "90.0 (85.0–95.0)%" in shown.output
+    assert (tmp_path / "out" / "report.md").exists()
+    assert "the study: 83.0%, Fashion-MNIST" in runner.invoke(app, ["report"]).output
+    changed = runner.invoke(app, ["report", "--compare", "published", str(mine)])
+    assert "→ 90.0 (85.0–95.0)" in changed.output
+    with pytest.raises(UserError, match="no records of 'local'"):
+        report.load("local")
