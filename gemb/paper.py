@@ -156,7 +156,7 @@ _MARKS = ("<!-- results: written by `gemb study` -->", "<!-- end of results -->"
 
 def write_summary() -> None:
     """Write the published results into the book's first page and the README, table and figure."""
-    from gemb import figures, records
+    from gemb import figures, records, report
 
     record = records.published(records.SingleTaskRecord, "single_task")
     if record is None:
@@ -165,6 +165,7 @@ def write_summary() -> None:
     records.write_text(PUBLISHED_SUMMARY, text)
     figures.accuracy_chart(record).save(records.PUBLISHED / "single_task.png")
     figures.main_frame(record).to_csv(records.PUBLISHED / "single_task.csv", index=False)
+    report.write(report.load("published"), records.PUBLISHED)
     readme = ROOT / "README.md"
     before, _, rest = readme.read_text(encoding="utf-8").partition(_MARKS[0])
     _, _, after = rest.partition(_MARKS[1])

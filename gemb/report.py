@@ -104,17 +104,18 @@ def _single(found: Records) -> Iterator[Row]:
         main = record.of(task.name).method("adaptor").accuracy
         mine, theirs = level(main.value), level(task.paper_accuracy)
         order = ("does not", "partially", "works well")
-        # levels that the interval touches are not excluded
-        same = order.index(level(main.low)) <= order.index(theirs) <= order.index(level(main.high))
+        excluded = not (
+            order.index(level(main.low)) <= order.index(theirs) <= order.index(level(main.high))
+        )
         yield Row(
             claim,
             study,
             f"{percent(main)}%",
             data,
             record.provenance.encoder,
-            "reproduced" if same else "not reproduced",
+            "reproduced" if mine == theirs else "not reproduced",
             f"here it {_verb(mine)}"
-            + (", but the interval reaches further" if same and mine != theirs else "")
+            + ("" if mine == theirs or excluded else ", though the interval does not exclude it")
             + (", on a stand-in" if task.stand_in else ""),
         )
 
