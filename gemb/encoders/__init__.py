@@ -10,6 +10,7 @@ from gemb.errors import UnknownName
 # Dotted paths, imported on use, so that listing encoders loads no model.
 REGISTRY: dict[str, str] = {
     "minilm": "gemb.encoders.minilm:MiniLM",
+    "open-bound": "gemb.encoders.open_bound:OpenBound",
     "open-concat": "gemb.encoders.open_concat:OpenConcat",
 }
 

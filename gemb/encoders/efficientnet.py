@@ -45,6 +45,12 @@ class EfficientNetLite0:
                 found.append(self._model.extract_features(batch).mean(dim=(2, 3)).numpy())
         return np.concatenate(found)
 
+    def class_scores(self, features: np.ndarray) -> np.ndarray:
+        """Probability of each ImageNet-1k class, float32 ``[N, 1000]``; a row sums to one."""
+        with torch.inference_mode():
+            logits: torch.Tensor = self._model._fc(torch.from_numpy(features))
+            return logits.softmax(-1).numpy()
+
     @staticmethod
     def prepare(image: Image.Image) -> np.ndarray:
         """The whole image at 224×224, uint8 ``[224, 224, 3]``.

@@ -121,6 +121,36 @@ class OpenConcat:
     def sound_model(self) -> yamnet.YamNet:
         return yamnet.YamNet(fetch("yamnet"))
 
+    def image_inputs(self, items: Sequence[Item]) -> list[tuple[np.ndarray, np.ndarray] | Failure]:
+        """Normalised features ``[1280]`` and ImageNet posteriors ``[1000]`` of each image."""
+        model = self.image_model
+
+        def pixels(item: Item, data: bytes) -> np.ndarray:
+            return model.prepare(decode_image(data, name=item.id))
+
+        prepared = _in_threads(items, pixels)
+        features = model.features([p for p in prepared if not isinstance(p, Failure)])
+        pairs = zip(_normalised(features), model.class_scores(features), strict=True)
+        return [p if isinstance(p, Failure) else next(pairs) for p in prepared]
+
+    def sound_inputs(self, items: Sequence[Item]) -> list[tuple[np.ndarray, np.ndarray] | Failure]:
+        """Features of each sound, Moonshine's beside YAMNet's, each normalised ``[1440]``, and
+        AudioSet's posteriors, the highest over its patches ``[521]``."""
+        speech_model, sound_model = self.speech_model, self.sound_model
+
+        def joined(item: Item, data: bytes) -> np.ndarray:
+            samples = _decode_whole(item, data)
+            speech = speech_model.frames(_pad(samples)).mean(axis=0, keepdims=True)
+            sound = sound_model.features(samples).mean(axis=0, keepdims=True)
+            scores = sound_model.class_scores(samples).max(axis=0)
+            return np.concatenate([_normalised(speech)[0], _normalised(sound)[0], scores])
+
+        width = moonshine.DIM + yamnet.DIM
+        return [
+            row if isinstance(row, Failure) else (row[:width], row[width:])
+            for row in _in_threads(items, joined)
+        ]
+
     def _encode_images(self, items: Sequence[Item]) -> list[np.ndarray | Failure]:
         model = self.image_model
 
@@ -223,10 +253,13 @@ def _place(**blocks: np.ndarray) -> np.ndarray:
     rows = len(next(iter(blocks.values())))
     vectors = np.zeros((rows, DIM), np.float32)
     for name, values in blocks.items():
-        norm = np.linalg.norm(values, axis=1, keepdims=True)
-        # Without any feature at all (YAMNet of a silent chunk) it stays zero.
-        vectors[:, BLOCKS[name]] = values / np.maximum(norm, 1e-12)
+        vectors[:, BLOCKS[name]] = _normalised(values)
     return vectors
+
+
+def _normalised(values: np.ndarray) -> np.ndarray:
+    """Rows ``[n, d]`` of length one; a row without any feature (a silent patch) stays zero."""
+    return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
 
 
 def _chunk_seconds(view: str) -> float | None:
