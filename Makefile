@@ -8,7 +8,7 @@
 
 PROFILE ?= local
 FROM ?= run
-PARTS = smollm2-135m efficientnet-lite0 moonshine-base yamnet minilm piper-joe
+PARTS = smollm2-135m efficientnet-lite0 moonshine-base yamnet minilm piper-joe imagenet-names
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3.11 python3 python; do \
@@ -33,7 +33,7 @@ paper: .venv/ready
 	@$(BIN)/gemb paper --profile $(PROFILE) --from $(FROM)
 
 test: .venv/ready-dev
-	@echo 'Pretrained parts: 314 MB to download, unless they are in the cache already.'
+	@echo 'Pretrained parts: 317 MB to download, unless they are in the cache already.'
 	@echo 'Then all checks: about 12 minutes on two cores.'
 	@$(BIN)/gemb fetch $(PARTS)
 	@$(BIN)/gemb test

@@ -33,6 +33,8 @@ DEFAULT = "posteriors"
 
 _PREPROCESSING = "1"
 
+Inputs = tuple[np.ndarray, np.ndarray]  # features and class scores of one medium
+
 
 class OpenBound:
     """One space for images, sounds and texts, L2-normalised, 384 dimensions.
@@ -88,11 +90,19 @@ class OpenBound:
             if modality == "text":
                 vectors = self._text.encode(some)
             elif modality == "image":
-                vectors = self._bound(self._concat.image_inputs(some), "image", self.image_names)
+                vectors = self._bound(self.image_inputs(some), "image", self.image_names)
             else:
-                vectors = self._bound(self._concat.sound_inputs(some), "sound", self.sound_names)
+                vectors = self._bound(self.sound_inputs(some), "sound", self.sound_names)
             found.update(zip(where, vectors, strict=True))
         return [found[n] for n in range(len(items))]
+
+    def image_inputs(self, items: Sequence[Item]) -> list[Inputs | Failure]:
+        """Features ``[1280]`` and class scores ``[1000]`` of images."""
+        return self._concat.image_inputs(items)
+
+    def sound_inputs(self, items: Sequence[Item]) -> list[Inputs | Failure]:
+        """Features ``[1440]`` and class scores ``[521]`` of sounds."""
+        return self._concat.sound_inputs(items)
 
     @cached_property
     def image_names(self) -> np.ndarray:
@@ -116,7 +126,7 @@ class OpenBound:
 
     def _bound(
         self,
-        inputs: Sequence[tuple[np.ndarray, np.ndarray] | Failure],
+        inputs: Sequence[Inputs | Failure],
         kind: str,
         names: np.ndarray,
     ) -> list[np.ndarray | Failure]:

@@ -1,0 +1,113 @@
+"""Section 4's tables, chart and sentences, from records made by hand."""
+
+import pytest
+
+from gemb import figures, profiles, records
+from gemb.figures import multitask_scaling as section
+from gemb.records import MultitaskRecord, Score, SharedTask, Trial
+
+TASKS = ("words", "clothing", "digits")
+
+
+def part(task, value, frequent=0.2, outside=0.0):
+    return SharedTask(
+        task=task,
+        items=40,
+        accuracy=Score(value=value, low=value - 0.05, high=value + 0.05),
+        outside=outside,
+        words=1.5,
+        frequent=[("yes", frequent), ("<b>no</b>", 0.05)],
+    )
+
+
+def trial(name, values, group="sweep", k=1, validation=0.5, **more):
+    return Trial(
+        name=name,
+        group=group,
+        encoder="open-concat",
+        seed=0,
+        num_virtual_tokens=k,
+        hidden=8,
+        parameters=1234,
+        tasks=3,
+        passes=300,
+        seconds=12,
+        changed={},
+        validation=validation,
+        results=[
+            p if isinstance(p, SharedTask) else part(t, p)
+            for t, p in zip(TASKS, values, strict=True)
+        ],
+        **more,
+    )
+
+
+FALLEN = [part(t, 0.1, frequent=1.0) for t in TASKS]
+
+
+@pytest.fixture
+def record():
+    return MultitaskRecord(
+        provenance=records.provenance(profiles.get("study"), "enc", "lm", {}, "raw", 60),
+        encoders=["open-concat"],
+        single={"open-concat": [part(t, 0.8) for t in TASKS]},
+        trials=[
+            trial("1 token", [0.8, 0.7, 0.77]),
+            trial("8 tokens", [0.8, 0.8, 0.8], k=8),
+            trial("the study's form", FALLEN, group="collapse"),
+            trial("twice as long", [0.8, 0.79, 0.8], group="rescue", validation=0.7),
+            trial("twice as long", [0.8, 0.79, 0.5], group="confirmation"),
+        ],
+        swap=[
+            {"k": 1, "asked": a, "items": 9, "answers of words": w, "answers of gender": 1 - w,
+             "right": 0.9}
+            for a, w in (("words", 1.0), ("gender", 0.1))
+        ],
+    )  # fmt: skip
+
+
+def test_a_task_is_served_at_95_per_cent_of_its_own_adaptor(record):
+    assert section.behind(record, record.trials[0]) == ["clothing"]
+    assert section.served(record, record.trials[0]) == 2
+    assert section.served(record, record.trials[3]) == 3
+
+
+def test_one_answer_always_or_none_of_the_labels_is_a_collapse():
+    assert section.collapsed(trial("x", FALLEN)) == 3
+    assert section.collapsed(trial("x", [0.1, 0.9, 0.9])) == 0  # wrong, but not alike
+    assert section.collapsed(trial("x", [part("words", 0.0, outside=0.95), 0.9, 0.9])) == 1
+    # always the same answer is right where there is one right answer
+    assert section.collapsed(trial("x", [part("words", 0.95, frequent=0.95), 0.9, 0.9])) == 0
+
+
+def test_the_findings_say_when_it_collapses_and_what_was_confirmed(record):
+    text = repr(figures.multitask_findings(record))
+    assert "1 token: 2 of 3 tasks reach 95%" in text and "8 tokens: 3 of 3" in text
+    assert "most tasks collapse in 1 of 3 ways tried: the study's form" in text
+    assert "one of the recipe, not of the token" in text
+    assert "On a fresh seed 2 of 3 tasks reach 95% of their own adaptor; behind are Digit" in text
+    assert "90% or more of the answers are of the kind" in text
+
+
+def test_without_any_collapse_the_claim_does_not_hold_up(record):
+    record.trials = [t for t in record.trials if t.group != "collapse"]
+    assert "does not hold up under this protocol" in repr(figures.multitask_findings(record))
+    record.trials = [trial("1 token", FALLEN)]
+    assert "in every way tried" in repr(figures.multitask_findings(record))
+
+
+def test_every_figure_has_alternative_text_and_every_table_its_csv(record):
+    chart = figures.tokens_chart(record)
+    assert 'alt="' in chart._repr_html_() and chart.png.startswith(b"\x89PNG")
+    for shown in (
+        figures.shared_table(record),
+        figures.said_table(record),
+        figures.swap_table(record),
+        figures.trials_table(record, ["collapse"]),
+        figures.trials_table(record, ["rescue", "confirmation"]),
+        figures.provenance_table(record),
+    ):
+        assert ".csv</a>" in shown._repr_html_()
+    assert "&lt;b&gt;no" in figures.said_table(record)._repr_html_()
+    assert "Nothing of this" not in repr(figures.trials_table(record, ["capacity"]))
+    assert "The study, on its own data" in repr(figures.shared_table(record))
