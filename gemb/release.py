@@ -16,6 +16,7 @@ import torch
 
 from gemb import profiles, tasks
 from gemb.data import manifests, released
+from gemb.data.fetch import fetch
 from gemb.data.items import Item
 from gemb.data.media import decode_audio
 from gemb.data.readers import spoken_sentences
@@ -62,10 +63,18 @@ def write(folder: Path = released.FOLDER) -> None:
     }
     hashes = manifests.hashes(p.task.dataset for p in prepared)
     released.write(by_task, vectors, slug, hashes, folder)
-    write_text(folder / "sentences.txt", "\n".join(spoken_sentences.sentences()) + "\n")
+    write_sentences(folder)
     write_samples(prepared, folder)
     write_adaptors(folder)
     write_text(manifests.MANIFESTS / "LICENSES.md", licences(folder))
+
+
+def write_sentences(folder: Path = released.FOLDER) -> None:
+    """Write the sentences taken from WordNet, with the notice that its licence asks for."""
+    write_text(folder / "sentences.txt", "\n".join(spoken_sentences.sentences()) + "\n")
+    notice = (fetch("wordnet") / "copyright").read_text(encoding="utf-8")
+    mine, _, _ = notice.partition("\nFiles: debian/")  # the rest is about Debian's packaging
+    write_text(folder / "sentences.LICENSE", mine.rstrip() + "\n")
 
 
 def write_samples(prepared: list[single_task.Prepared], folder: Path = released.FOLDER) -> None:
@@ -172,6 +181,11 @@ def licences(folder: Path = released.FOLDER) -> str:
         for name in dict.fromkeys([task.dataset, *known[task.dataset].needs]):
             lines.append(f"| {task.title} | {name} | {known[name].licence} |")
     lines += [
+        "",
+        "## Released text",
+        "",
+        f"`released/sentences.txt`: {known['wordnet'].attribution}; {known['wordnet'].licence}, "
+        "whose notice is `released/sentences.LICENSE`.",
         "",
         "## Released adaptors",
         "",
