@@ -64,6 +64,18 @@ class Sentences(_Strict):
     probe_words: int = Field(description="frequent words that a linear probe looks for")
 
 
+class Transfer(_Strict):
+    """Sizes of the cross-modal section."""
+
+    train: int = Field(gt=0, description="pictures trained on, at most")
+    val: int = Field(gt=0)
+    test: int = Field(gt=0, description="pictures tested; sounds are tested all")
+    epochs: int = Field(default=4, gt=0)
+    degradations: tuple[float, ...] = Field(
+        default=(0.0, 0.25, 0.5, 0.75, 1.0), description="shares of another sound's vector"
+    )
+
+
 class Multitask(_Strict):
     """Sizes of the multi-task section: one adaptor for all tasks."""
 

@@ -1,0 +1,79 @@
+"""The record of section 2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gemb.records.base import Example, Provenance, Score, Strict
+
+
+class SpeechResult(Strict):
+    """One way to a transcript of open-vocabulary speech: a set-up, a floor or a ceiling."""
+
+    name: str
+    kind: str
+    items: int
+    exact: Score
+    wer: Score
+    cer: Score
+    overlap: Score  # F1 of words, order ignored
+    by_length: list[dict[str, Any]] = []
+    n_train: int | None = None
+    parameters: int | None = None
+    tokens: float | None = None  # virtual tokens a sentence, mean
+    bits: Score | None = None  # what its own vector saves on the right sentence, against another's
+    history: list[dict[str, Any]] = []
+    examples: list[Example] = []
+
+
+class Recognition(Strict):
+    """Sentences that were trained on, spoken by other voices, and sentences that were not."""
+
+    sentences: int
+    n_train: int
+    known: Score
+    unseen: Score
+    class_mean: Score  # nearest class mean on the same vectors
+
+
+class Probe(Strict):
+    """How well a linear probe finds words in a vector."""
+
+    arm: str
+    words: int
+    auc: Score  # over words
+    by_word: list[dict[str, Any]]
+
+
+class CurvePoint(Strict):
+    """One training of a learning curve over sentences."""
+
+    arm: str
+    n_train: int
+    exact: Score
+    wer: Score
+    overlap: Score
+    bits: Score
+    train_loss: float
+
+
+class OpenVocabularyRecord(Strict):
+    """The record of ``02_librispeech_failure``."""
+
+    experiment: str = "librispeech_failure"
+    provenance: Provenance
+    n_train: int
+    n_test: int
+    results: list[SpeechResult]
+    recognition: list[Recognition]
+    probes: list[Probe]
+    curve: list[CurvePoint]
+    nearest_training_wer: Score  # the most a copy of a training sentence could get right
+    notes: list[str] = []
+
+    def of(self, name: str) -> SpeechResult:
+        """The result called ``name``; the error names those there are."""
+        found = {r.name: r for r in self.results}
+        if name not in found:
+            raise KeyError(f"no result {name!r}; there are: {', '.join(found)}")
+        return found[name]
