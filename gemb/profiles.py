@@ -127,6 +127,7 @@ class Profile(_Strict):
     curve_sizes: tuple[int, ...] = ()
     bootstrap: int = 2000
     sentences: Sentences
+    transfer: Transfer
     multitask: Multitask
 
     def sizes_of(self, task: str) -> Sizes:
@@ -168,6 +169,7 @@ PROFILES: dict[str, Profile] = {
                 transcripts=2,
                 probe_words=2,
             ),
+            transfer=Transfer(train=20, val=10, test=10, epochs=1, degradations=(0.0, 1.0)),
             multitask=Multitask(
                 sizes=Sizes(train=12, val=4, test=6, folds=2),
                 epochs=1,
@@ -203,6 +205,7 @@ PROFILES: dict[str, Profile] = {
                 transcripts=40,
                 probe_words=40,
             ),
+            transfer=Transfer(train=120, val=40, test=60),
             multitask=Multitask(
                 sizes=Sizes(train=40, val=12, test=30, folds=2),
                 sizes_by_task={"commands": Sizes(train=169, val=20, test=40)},
@@ -240,6 +243,7 @@ PROFILES: dict[str, Profile] = {
                 transcripts=160,
                 probe_words=100,
             ),
+            transfer=Transfer(train=300, val=60, test=120),
             multitask=Multitask(
                 sizes=Sizes(train=100, val=20, test=60, folds=3),
                 sizes_by_task={"commands": Sizes(train=338, val=40, test=100)},

@@ -44,12 +44,24 @@ def load(task: Task, source: str = "raw") -> Loaded:
     Raises:
         SourceUnavailable: If raw data cannot be had and nothing is released for the task.
     """
+    return load_dataset(task.dataset, source, task.name)
+
+
+def load_dataset(name: str, source: str = "raw", released_as: str | None = None) -> Loaded:
+    """All items of a dataset; as :func:`load`, which see.
+
+    Args:
+        name: Of the dataset's manifest.
+        source: ``raw`` or ``released``.
+        released_as: What its released items are filed under, if not under its name.
+    """
+    filed = released_as or name
     if source == "released":
-        return Loaded(released.items(task.name), "released", "as the profile asks")
-    reader: Callable[[], list[Item]] = import_module(READERS[task.dataset]).items
+        return Loaded(released.items(filed), "released", "as the profile asks")
+    reader: Callable[[], list[Item]] = import_module(READERS[name]).items
     try:
         return Loaded(reader(), "raw")
     except SourceUnavailable as error:
-        if not released.has(task.name):
+        if not released.has(filed):
             raise
-        return Loaded(released.items(task.name), "released", str(error))
+        return Loaded(released.items(filed), "released", str(error))

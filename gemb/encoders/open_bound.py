@@ -8,11 +8,13 @@ MiniLM knows where the names of both lie among all texts.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from gemb.data import manifests
@@ -119,6 +121,17 @@ class OpenBound:
     def sound_names(self) -> np.ndarray:
         """MiniLM vectors of the names of AudioSet's classes, ``[521, 384]``."""
         return self._text.vectors(self._concat.sound_model.class_names)
+
+    def validation(self) -> dict[str, dict[str, float]]:
+        """How often a validation pair's own caption was the nearest, by modality and variant.
+
+        As kept with the heads when they were trained; empty where there are none.
+        """
+        if not self._heads_file.exists():
+            return {}
+        with safe_open(self._heads_file, "numpy") as file:
+            found: dict[str, dict[str, float]] = json.loads(file.metadata()["validation"])
+        return found
 
     @cached_property
     def _heads(self) -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,6 +122,12 @@ def choose(data: Pairs) -> tuple[np.ndarray, float, float, float]:
     return train(data, best), best, scores[best], hits(outside, None)
 
 
-def write(heads: dict[str, np.ndarray], path: Path) -> None:
-    """Keep the heads in float16."""
-    save_file({k: v.astype(np.float16) for k, v in heads.items()}, path)
+def write(
+    heads: dict[str, np.ndarray], validation: dict[str, dict[str, float]], path: Path
+) -> None:
+    """Keep the heads in float16, and with them what validation said of them."""
+    save_file(
+        {k: v.astype(np.float16) for k, v in heads.items()},
+        path,
+        {"validation": json.dumps(validation)},
+    )
