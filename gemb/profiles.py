@@ -121,6 +121,9 @@ class Profile(_Strict):
     ablation_tasks: tuple[str, ...] = Field(
         default=(), description="tasks trained without the warm start too, and with it alone"
     )
+    longer_tasks: tuple[str, ...] = Field(
+        default=(), description="tasks trained for twice the epochs too"
+    )
     control_tasks: tuple[str, ...] = ("clothing", "words")
     control_train: int = Field(default=300, description="training items of a control, at most")
     curve_tasks: tuple[str, ...] = ("clothing", "words")
@@ -230,6 +233,7 @@ PROFILES: dict[str, Profile] = {
             epochs_by_task=dict.fromkeys(("commands", *FOLD_TASKS), 4),
             control_train=200,
             ablation_tasks=("clothing", "words"),
+            longer_tasks=("objects", "clothing", "digits", "gender", "emotion"),
             curve_sizes=(100, 200),
             sentences=Sentences(
                 train=800,
