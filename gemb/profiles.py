@@ -233,7 +233,6 @@ PROFILES: dict[str, Profile] = {
             epochs_by_task=dict.fromkeys(("commands", *FOLD_TASKS), 4),
             control_train=200,
             ablation_tasks=("clothing", "words"),
-            longer_tasks=("objects", "clothing", "digits", "gender", "emotion"),
             curve_sizes=(100, 200),
             sentences=Sentences(
                 train=800,
