@@ -26,8 +26,9 @@ class PaperError(UserError, RuntimeError):
 
 
 def notebooks() -> list[Path]:
-    """The notebooks in the order of the paper."""
-    return sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))
+    """The notebooks of the book, in its order; one that is not in its contents is a draft."""
+    pages = _entries(ROOT)
+    return [ROOT / f"{page}.ipynb" for page in pages if page.startswith("notebooks/")]
 
 
 def execute(
@@ -139,15 +140,20 @@ def build_book(executed: Sequence[Path] = ()) -> Path:
     return pages / "index.html"
 
 
-def _pages(source: Path) -> list[str]:
-    """The page of every entry of the table of contents."""
+def _entries(source: Path) -> list[str]:
+    """Every entry of the table of contents, without a suffix."""
     import yaml
 
     toc = yaml.safe_load((source / "_toc.yml").read_text(encoding="utf-8"))
-    entries = [toc["root"]]
     chapters = [c for part in toc.get("parts", [toc]) for c in part.get("chapters", [])]
-    entries += [c["file"] for c in chapters]
-    return [str(Path(e).with_suffix("")) + ".html" for e in entries]
+    return [
+        Path(e).with_suffix("").as_posix() for e in (toc["root"], *(c["file"] for c in chapters))
+    ]
+
+
+def _pages(source: Path) -> list[str]:
+    """The page of every entry of the table of contents."""
+    return [f"{entry}.html" for entry in _entries(source)]
 
 
 PUBLISHED_SUMMARY = ROOT / "book" / "records" / "summary.md"

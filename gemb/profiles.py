@@ -221,7 +221,7 @@ PROFILES: dict[str, Profile] = {
         Profile(
             name="study",
             purpose="the published run: all seeds, splits, baselines and controls",
-            duration="about 75 minutes after downloads",
+            duration="75 to 110 minutes after downloads",
             protocols=("leak-free", "random"),
             seeds=(0, 1, 2),
             sizes=Sizes(train=300, val=60, test=240),

@@ -174,7 +174,8 @@ def test_make_test_fetches_the_parts_and_checks(tree: Path) -> None:
     assert calls(tree) == [
         "-m venv .venv",
         "-m pip install --quiet -c constraints.txt -e .[dev]",
-        "gemb fetch smollm2-135m efficientnet-lite0 moonshine-base yamnet minilm piper-joe imagenet-names",
+        "gemb fetch smollm2-135m efficientnet-lite0 moonshine-base yamnet minilm piper-joe "
+        "imagenet-names",
         "gemb test",
     ]
     make(tree, "paper")  # what the tests needed is enough for the paper

@@ -154,7 +154,7 @@ def test_surprisal_is_the_summed_cross_entropy_of_the_answer(llm):
     tokens, mask = virtual_tokens(adaptor, data, llm)
     assert mask is None  # as many vectors everywhere
     lengths = [1 + len(llm.tokenizer(a).input_ids) for a in data.answers]
-    mean = float(llm.loss(tokens, data.prompts, data.answers))
+    mean = float(llm.loss(tokens, data.prompts, data.answers).detach())
     assert surprisal(adaptor, llm, data).sum() == pytest.approx(mean * sum(lengths), rel=0.02)
 
 

@@ -83,8 +83,15 @@ class MiniLM:
     @cached_property
     def _parts(self) -> tuple[Any, Any]:
         from transformers import AutoModel, AutoTokenizer
+        from transformers.utils import logging
 
         folder = fetch(MANIFEST)
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+        shown = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()  # half a second is not worth a bar
+        try:
+            model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+        finally:
+            if shown:
+                logging.enable_progress_bar()
         return tokenizer, model
