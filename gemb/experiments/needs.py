@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from gemb import tasks
 from gemb.data import manifests
-from gemb.data.readers import spoken_sentences
 from gemb.profiles import Profile
 
 # Parts of the encoders that are built from packaged weights.
@@ -13,8 +12,7 @@ ENCODER_PARTS = {"open-concat": ("efficientnet-lite0", "moonshine-base", "yamnet
 
 def of_profile(profile: Profile) -> list[str]:
     """Every manifest that a run of ``profile`` reads, what they need included, once each."""
-    wanted = [*ENCODER_PARTS.get(profile.encoder, ()), profile.text_encoder, profile.llm]
-    wanted.append(spoken_sentences.DATASET)  # spoken anew under every profile
+    wanted = [*ENCODER_PARTS.get(profile.encoder, ()), profile.llm]
     if profile.source == "raw":
         wanted += [tasks.get(t).dataset for t in profile.tasks]
     known, out = manifests.load_all(), []
