@@ -119,6 +119,17 @@ def test_another_level_is_not_reproduced_and_a_wide_interval_is_said():
     assert missing.verdict == "not run" and missing.here == "–" and missing.why
 
 
+def test_what_is_not_surely_above_the_majority_answer_does_not_work():
+    record = single(gender=0.54)
+    main = record.results[0].methods[0]
+    record.results[0].methods.append(
+        main.model_copy(update={"method": "majority", "accuracy": score(0.5, 0)})
+    )
+    assert report.reached(record.results[0]) == "does not"
+    row = verdicts({"single_task": record})["Gender of a voice works well with one virtual token"]
+    assert row.verdict == "not reproduced" and "does not work" in row.why
+
+
 @pytest.mark.parametrize(("fallen", "verdict"), [(0, "not reproduced"), (2, "reproduced")])
 def test_collapse_is_reproduced_only_if_most_tasks_collapse(fallen, verdict):
     rows = verdicts({"multitask_scaling": shared(fallen)})
