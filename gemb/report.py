@@ -258,7 +258,8 @@ HEADER = ("claim", "the study", "this run", "its data, its encoder", "verdict")
 REMARK = (
     "The study does not publish its test sizes, so its figures carry an unknown uncertainty. "
     f"Works well: {100 * WORKS:.0f}% or more; partially: {100 * PARTLY:.0f}% or more, and surely "
-    "more than the most frequent answer always gets. A verdict on a stand-in is about the claim's kind, not about its number."
+    "more than the most frequent answer always gets. A verdict on a stand-in is about the claim's "
+    "kind, not about its number."
 )
 
 
