@@ -121,9 +121,6 @@ class Profile(_Strict):
     ablation_tasks: tuple[str, ...] = Field(
         default=(), description="tasks trained without the warm start too, and with it alone"
     )
-    longer_tasks: tuple[str, ...] = Field(
-        default=(), description="tasks trained for twice the epochs too"
-    )
     control_tasks: tuple[str, ...] = ("clothing", "words")
     control_train: int = Field(default=300, description="training items of a control, at most")
     curve_tasks: tuple[str, ...] = ("clothing", "words")

@@ -23,14 +23,14 @@ from gemb.data.items import Item
 from gemb.data.manifests import MANIFESTS
 from gemb.encoders import minilm, open_concat
 from gemb.encoders.base import EncoderIdentity, Failure
-from gemb.errors import UnknownName
+from gemb.errors import UnknownName, UserError
 from gemb.tasks import Modality
 
 DIM = minilm.DIM
 TOP = 10  # most probable classes of a medium; the others say more noise than content
 HEADS = MANIFESTS / "released" / "bound-heads.safetensors"
 VARIANTS = ("posteriors", "trained")
-# The better of the two on validation pairs: see gemb.experiments.binding.
+# No heads are released yet; once they are, the better of the two on validation pairs.
 DEFAULT = "posteriors"
 
 _PREPROCESSING = "1"
@@ -61,6 +61,11 @@ class OpenBound:
     def __init__(self, variant: str = DEFAULT, heads: Path = HEADS):
         if variant not in VARIANTS:
             raise UnknownName(f"no open-bound:{variant}; there are: {', '.join(VARIANTS)}")
+        if variant == "trained" and not heads.exists():
+            raise UserError(
+                f"open-bound:trained needs {heads.name}, which is not released yet: "
+                "use open-bound:posteriors"
+            )
         self.variant, self._heads_file = variant, heads
         self._concat = open_concat.OpenConcat()
         self._text = minilm.MiniLM()

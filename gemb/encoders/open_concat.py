@@ -141,9 +141,11 @@ class OpenConcat:
         def joined(item: Item, data: bytes) -> np.ndarray:
             samples = _decode_whole(item, data)
             speech = speech_model.frames(_pad(samples)).mean(axis=0, keepdims=True)
-            sound = sound_model.features(samples).mean(axis=0, keepdims=True)
-            scores = sound_model.class_scores(samples).max(axis=0)
-            return np.concatenate([_normalised(speech)[0], _normalised(sound)[0], scores])
+            features, scores = sound_model.features_and_scores(samples)
+            sound = features.mean(axis=0, keepdims=True)
+            return np.concatenate(
+                [_normalised(speech)[0], _normalised(sound)[0], scores.max(axis=0)]
+            )
 
         width = moonshine.DIM + yamnet.DIM
         return [

@@ -45,14 +45,19 @@ class YamNet:
 
     def features(self, samples: np.ndarray) -> np.ndarray:
         """Features of 16 kHz mono ``[samples]``, float32 ``[patches, 1024]``, not normalised."""
-        return self._run(_FEATURES, samples)
+        return self._run(samples, _FEATURES)[0]
 
     def class_scores(self, samples: np.ndarray) -> np.ndarray:
         """Probability of each of :attr:`class_names`, float32 ``[patches, 521]``.
 
         The classes are not exclusive: a row does not sum to one.
         """
-        return expit(self._run(_LOGITS, samples))
+        return expit(self._run(samples, _LOGITS)[0])
+
+    def features_and_scores(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Both of the above from one pass."""
+        features, logits = self._run(samples, _FEATURES, _LOGITS)
+        return features, expit(logits)
 
     @cached_property
     def class_names(self) -> list[str]:
@@ -60,10 +65,12 @@ class YamNet:
         with (self._folder / "yamnet_class_map.csv").open(encoding="utf-8", newline="") as file:
             return [row["display_name"] for row in csv.DictReader(file)]
 
-    def _run(self, output: str, samples: np.ndarray) -> np.ndarray:
+    def _run(self, samples: np.ndarray, *outputs: str) -> list[np.ndarray]:
         # The graph takes one patch at a time.
-        found = [self._session.run([output], {"audio": p[None, None]})[0] for p in patches(samples)]
-        return np.concatenate(found)
+        found = [
+            self._session.run(list(outputs), {"audio": p[None, None]}) for p in patches(samples)
+        ]
+        return [np.concatenate(rows) for rows in zip(*found, strict=True)]
 
 
 def patches(samples: np.ndarray) -> np.ndarray:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from gemb import baselines, encoders, metrics, records, tasks
 from gemb.data import manifests
@@ -18,7 +17,7 @@ from gemb.data.load import load_dataset
 from gemb.data.splits import Fold, leak_free_folds
 from gemb.embed import embed
 from gemb.encoders.open_bound import OpenBound
-from gemb.evaluate import predict
+from gemb.evaluate import Examples, predict
 from gemb.experiments import runs
 from gemb.experiments.runs import Outcome, Run
 from gemb.llm import Answer, FrozenLLM
@@ -238,9 +237,9 @@ def _direct(
     out = []
     for name, given in data.items():
         fold = given.fold
-        x, sounds = (
+        x, x_val, sounds = (
             np.concatenate([given.vectors[i.media.key] for i in part])
-            for part in (fold.train, fold.extra)
+            for part in (fold.train, fold.val, fold.extra)
         )
         if given.names:
             names = np.stack([given.names[c] for c in categories])
@@ -248,11 +247,9 @@ def _direct(
             out.append(
                 score(profile, f"nearest name in {name}", "retrieval", name, fold.extra, nearest)
             )
-        x_train, x_sounds = baselines.standardise(x, sounds)
-        model = LogisticRegression(C=1e-2, max_iter=300).fit(
-            x_train, [i.answer for i in fold.train]
-        )
-        answers = [str(a) for a in model.predict(x_sounds)]
+        method = "logistic regression"
+        train, val = ([i.answer for i in part] for part in (fold.train, fold.val))
+        answers = baselines.predictions(x, train, x_val, val, sounds, methods=(method,))[method]
         title = f"pictures' logistic regression on {name}"
         out.append(score(profile, title, "retrieval", name, fold.extra, answers))
     return out
@@ -260,8 +257,6 @@ def _direct(
 
 def _asked(run: Run, outcome: Outcome, llm: FrozenLLM, vectors: np.ndarray) -> list[Answer]:
     """Answers to other vectors ``[N, D]`` by a trained adaptor."""
-    from gemb.evaluate import Examples
-
     adaptor = runs.adaptor_of(run, outcome).to(llm.device)
     prompt = llm.prompt(run.prompt)
     return predict(adaptor, llm, Examples(vectors, [prompt] * len(vectors), [""] * len(vectors)))

@@ -45,14 +45,12 @@ SETUPS: dict[str, tuple[str, int]] = {
     "1 s chunks, 1 token each": ("chunks:1", 1),
 }
 TEXT = "the sentence's own text vector, 1 token"
-ARMS = {"text": "vectors of the text", "audio": "vectors of the speech", "frames": "frames"}
 
 
 @dataclass
 class Vectors:
     """Vectors of every medium under every view that is asked for, embedded once."""
 
-    profile: Profile
     store: Store
     audio: Encoder
     text: Encoder
@@ -96,7 +94,6 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.OpenVoc
     reader.require()
     llm = FrozenLLM.load(profile.llm)
     vectors = Vectors(
-        profile,
         Store(cache_dir() / "vectors"),
         encoders.load(profile.encoder),
         encoders.load(profile.text_encoder),

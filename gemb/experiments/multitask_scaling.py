@@ -15,6 +15,7 @@ from gemb.data import manifests
 from gemb.data.fetch import cache_dir
 from gemb.data.items import Item
 from gemb.data.splits import Fold
+from gemb.evaluate import predict
 from gemb.experiments import runs, single_task
 from gemb.experiments.runs import Outcome, Run
 from gemb.llm import FrozenLLM
@@ -370,8 +371,6 @@ def _swap(
     """The same clips asked with either prompt: does the prompt decide what is answered?"""
     if not set(SWAPPED) <= set(data.folds):
         return []
-    from gemb.evaluate import predict
-
     clips = data.folds["words"].test
     out = []
     for trial in planned:

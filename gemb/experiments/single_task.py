@@ -23,7 +23,7 @@ from gemb.evaluate import Examples, predict, virtual_tokens
 from gemb.experiments import measured, runs
 from gemb.experiments.runs import Outcome, Run
 from gemb.llm import FrozenLLM, batch_disagreement
-from gemb.profiles import Profile, Protocol, Training
+from gemb.profiles import Profile, Protocol
 from gemb.store import Store
 
 log = logging.getLogger(__name__)
@@ -31,8 +31,6 @@ log = logging.getLogger(__name__)
 CONTROLS = ("shuffled labels", "random vectors", "constant vector")
 # what of the adaptor's training is taken away, all else equal
 ABLATIONS = ("cold-started adaptor", "untrained adaptor")
-# whether what is lost against logistic regression is lost for want of steps
-LONGER = "longer trained adaptor"
 
 
 @dataclass
@@ -184,8 +182,6 @@ def _variants(profile: Profile, task: str, protocol: str, seed: int) -> list[str
             out.append("linear adaptor")
         if task in profile.ablation_tasks:
             out += ABLATIONS
-        if task in profile.longer_tasks:
-            out.append(LONGER)
         if task in profile.control_tasks:
             out += CONTROLS
     return out
@@ -222,7 +218,7 @@ def _run(
         seed=seed,
         variant=variant,
         fold=fold,
-        settings=_settings(profile, task.name, variant),
+        settings=profile.training_of(task.name),
         num_virtual_tokens=profile.num_virtual_tokens,
         encoder=slug,
         vectors=ready.loaded.source,
@@ -232,13 +228,6 @@ def _run(
         and protocol == "leak-free"
         and task.name in profile.control_tasks,
     )
-
-
-def _settings(profile: Profile, task: str, variant: str) -> Training:
-    settings = profile.training_of(task)
-    if variant == LONGER:
-        return settings.model_copy(update={"epochs": 2 * settings.epochs, "patience": 99})
-    return settings
 
 
 @dataclass

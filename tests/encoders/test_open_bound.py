@@ -10,7 +10,7 @@ from gemb.data.items import Item, Media
 from gemb.data.media import RATE, encode_png, encode_wav
 from gemb.encoders import Failure
 from gemb.encoders.open_bound import OpenBound, named
-from gemb.errors import UnknownName
+from gemb.errors import UnknownName, UserError
 
 
 def a_text(text):
@@ -85,8 +85,10 @@ def test_trained_heads_move_the_vectors_and_are_part_of_the_identity(tmp_path, e
     assert len({before, moved.identity(), encoder.identity()}) == 3
 
 
-def test_another_variant_or_view_is_refused(encoder):
+def test_another_variant_or_view_is_refused(encoder, tmp_path):
     with pytest.raises(UnknownName, match="posteriors, trained"):
         encoders.load("open-bound:best")
+    with pytest.raises(UserError, match="not released yet: use open-bound:posteriors"):
+        OpenBound("trained", tmp_path / "none.safetensors")
     with pytest.raises(ValueError, match="there is: whole"):
         encoder.identity("frames")
