@@ -20,8 +20,9 @@ from gemb.data.fetch import fetch
 from gemb.data.items import Item
 from gemb.data.media import decode_audio
 from gemb.data.readers import spoken_sentences
+from gemb.encoders import open_bound
 from gemb.errors import UserError
-from gemb.experiments import measured, runs, single_task
+from gemb.experiments import binding, measured, runs, single_task
 from gemb.records import write_text
 
 PROFILE = "local"
@@ -66,6 +67,7 @@ def write(folder: Path = released.FOLDER) -> None:
     write_sentences(folder)
     write_samples(prepared, folder)
     write_adaptors(folder)
+    binding.write(binding.train_heads(), folder / open_bound.HEADS.name)
     write_text(manifests.MANIFESTS / "LICENSES.md", licences(folder))
 
 
@@ -190,6 +192,12 @@ def licences(folder: Path = released.FOLDER) -> str:
         "## Released adaptors",
         "",
         f"`released/adaptors/` ({', '.join(ADAPTORS)}): trained here on the vectors above, "
+        "Apache-2.0.",
+        "",
+        "## Released heads",
+        "",
+        f"`released/{open_bound.HEADS.name}`: trained here on captioned stamps and their sounds "
+        f"(tuxpaint-stamps, {known['tuxpaint-stamps'].licence}) and on the spoken sentences above, "
         "Apache-2.0.",
         "",
         "## Media that are shown",

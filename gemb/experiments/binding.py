@@ -1,4 +1,4 @@
-"""Training the heads of ``open-bound`` on captioned pictures and sounds."""
+"""Training the heads of ``open-bound`` on captioned pictures, sounds and speech."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
 from gemb.data.items import Item
+from gemb.data.readers import captioned
 from gemb.encoders.base import Failure
 from gemb.encoders.minilm import MiniLM
 from gemb.encoders.open_bound import OpenBound, named
 
 TEMPERATURE = 0.05  # sentence-transformers' default for this loss
-PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)  # weight decay, chosen on validation pairs
+PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)  # weight decay, chosen on held-out pairs
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 60, 256, 1e-3
+FOLDS = 5
+SPEECH = 1000  # sentences beside the few sounds, so that a sound's head hears words too
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class Pairs:
     features: np.ndarray  # [N, F]
     base: np.ndarray  # [N, 384] the mean of class names
     texts: np.ndarray  # [N, 384]
-    groups: tuple[str, ...]  # pairs of one caption are one group
+    captions: tuple[str, ...]
+    kinds: tuple[str, ...]  # picture, sound or speech: scored apart
 
     def take(self, index: np.ndarray) -> Pairs:
         """Some of the pairs."""
@@ -38,24 +42,53 @@ class Pairs:
             self.features[index],
             self.base[index],
             self.texts[index],
-            tuple(self.groups[i] for i in index),
+            tuple(self.captions[i] for i in index),
+            tuple(self.kinds[i] for i in index),
         )
 
 
-def pairs(items: Sequence[Item], encoder: OpenBound, text: MiniLM) -> Pairs:
+@dataclass(frozen=True)
+class Head:
+    """A trained head and what held-out pairs say of it: by kind of pair, then by variant."""
+
+    weight: np.ndarray  # [F, 384]
+    penalty: float
+    validation: dict[str, dict[str, float]]
+
+
+def train_heads() -> dict[str, Head]:
+    """The heads for images and for sounds, on all captioned media that packages hold.
+
+    Raises:
+        SourceUnavailable: The packages cannot be had.
+    """
+    encoder, text = OpenBound("posteriors"), MiniLM()
+    pictures = captioned.pictures()
+    sounds, speech = captioned.sounds(), captioned.speech(SPEECH)
+    kinds = ["sound"] * len(sounds) + ["speech"] * len(speech)
+    return {
+        "image": choose(pairs(pictures, ["picture"] * len(pictures), encoder, text)),
+        "sound": choose(pairs([*sounds, *speech], kinds, encoder, text)),
+    }
+
+
+def pairs(items: Sequence[Item], kinds: Sequence[str], encoder: OpenBound, text: MiniLM) -> Pairs:
     """The inputs of a head for items of one modality, whose answers are captions."""
     if items[0].modality == "image":
         inputs, names = encoder.image_inputs(items), encoder.image_names
     else:
         inputs, names = encoder.sound_inputs(items), encoder.sound_names
     kept = [
-        (i, given) for i, given in zip(items, inputs, strict=True) if not isinstance(given, Failure)
+        (item, kind, given)
+        for item, kind, given in zip(items, kinds, inputs, strict=True)
+        if not isinstance(given, Failure)
     ]
     return Pairs(
-        np.stack([g[0] for _, g in kept]).astype(np.float32),
-        np.stack([named(g[1], names) for _, g in kept]).astype(np.float32),
-        text.vectors([i.answer for i, _ in kept]),
-        tuple(i.answer for i, _ in kept),
+        np.stack([features for _, _, (features, _) in kept]).astype(np.float32),
+        np.stack([named(scores, names) for _, _, (_, scores) in kept]).astype(np.float32),
+        text.vectors([i.answer for i, _, _ in kept]),
+        tuple(i.answer for i, _, _ in kept),
+        tuple(kind for _, kind, _ in kept),
     )
 
 
@@ -66,8 +99,8 @@ def train(data: Pairs, penalty: float, seed: int = 0) -> np.ndarray:
     """
     torch.manual_seed(seed)
     features, base, texts = (torch.from_numpy(a) for a in (data.features, data.base, data.texts))
-    ids = {g: n for n, g in enumerate(dict.fromkeys(data.groups))}
-    group = torch.tensor([ids[g] for g in data.groups])
+    ids = {g: n for n, g in enumerate(dict.fromkeys(data.captions))}
+    group = torch.tensor([ids[g] for g in data.captions])
     head = torch.zeros(features.shape[1], texts.shape[1], requires_grad=True)
     optimiser = torch.optim.AdamW([head], lr=LEARNING_RATE, weight_decay=penalty)
     for _ in range(EPOCHS):
@@ -91,43 +124,58 @@ def info_nce(vectors: Tensor, texts: Tensor, group: Tensor) -> Tensor:
     return (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
 
 
-def hits(data: Pairs, head: np.ndarray | None) -> float:
-    """Share of media whose own caption is the nearest of all their captions."""
-    vectors = data.base if head is None else data.base + data.features @ head
-    first = {g: n for n, g in reversed(list(enumerate(data.groups)))}
-    captions = list(first)
-    texts = data.texts[list(first.values())]
-    nearest = (vectors @ texts.T).argmax(1)
-    return float(np.mean([captions[n] == g for n, g in zip(nearest, data.groups, strict=True)]))
+def hits(data: Pairs, vectors: np.ndarray) -> dict[str, float]:
+    """By kind, the share of ``vectors`` ``[N, 384]`` whose own caption is nearest of the kind's."""
+    out = {}
+    for kind in dict.fromkeys(data.kinds):
+        rows = np.array([n for n, k in enumerate(data.kinds) if k == kind])
+        first = {data.captions[n]: n for n in reversed(rows)}
+        captions = list(first)
+        nearest = (vectors[rows] @ data.texts[list(first.values())].T).argmax(1)
+        out[kind] = float(
+            np.mean([captions[m] == data.captions[n] for m, n in zip(nearest, rows, strict=True)])
+        )
+    return out
 
 
-def parted(data: Pairs, share: float = 0.2, seed: int = 0) -> tuple[Pairs, Pairs]:
-    """Training and validation pairs; no caption is on both sides."""
-    groups = list(dict.fromkeys(data.groups))
-    rng = np.random.default_rng(seed)
-    held = set(rng.permutation(groups)[: max(1, round(share * len(groups)))].tolist())
-    inside = np.array([g in held for g in data.groups])
-    return data.take(np.flatnonzero(~inside)), data.take(np.flatnonzero(inside))
+def held_out(data: Pairs, penalty: float, seed: int = 0) -> np.ndarray:
+    """The vector ``[N, 384]`` of each pair's medium by a head that never saw its caption."""
+    captions = list(dict.fromkeys(data.captions))
+    shuffled = np.random.default_rng(seed).permutation(len(captions))
+    fold_of = {captions[n]: place % FOLDS for place, n in enumerate(shuffled)}
+    fold = np.array([fold_of[c] for c in data.captions])
+    out = np.empty_like(data.base)
+    for number in range(FOLDS):
+        inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        head = train(data.take(inside), penalty, seed)
+        out[outside] = data.base[outside] + data.features[outside] @ head
+    return out
 
 
-def choose(data: Pairs) -> tuple[np.ndarray, float, float, float]:
-    """The head whose penalty is best on validation pairs, trained again on all pairs.
+def choose(data: Pairs) -> Head:
+    """The head whose penalty is best on held-out pairs, trained again on all pairs.
 
-    Returns:
-        The head, its penalty, its validation score, and that without any head.
+    Best is the mean over the kinds of pair; of equals the greatest penalty.
     """
-    inside, outside = parted(data)
-    scores = {p: hits(outside, train(inside, p)) for p in PENALTIES}
-    best = max(scores, key=lambda p: (scores[p], p))
-    return train(data, best), best, scores[best], hits(outside, None)
+    scores = {p: hits(data, held_out(data, p)) for p in PENALTIES}
+    best = max(scores, key=lambda p: (np.mean(list(scores[p].values())), p))
+    plain = hits(data, data.base)
+    validation = {
+        kind: {
+            "posteriors": plain[kind],
+            "trained": scores[best][kind],
+            "pairs": data.kinds.count(kind),
+        }
+        for kind in plain
+    }
+    return Head(train(data, best), best, validation)
 
 
-def write(
-    heads: dict[str, np.ndarray], validation: dict[str, dict[str, float]], path: Path
-) -> None:
-    """Keep the heads in float16, and with them what validation said of them."""
+def write(heads: dict[str, Head], path: Path) -> None:
+    """Keep the heads in float16, and with them what held-out pairs said of them."""
+    validation = {k: v for head in heads.values() for k, v in head.validation.items()}
     save_file(
-        {k: v.astype(np.float16) for k, v in heads.items()},
+        {k: head.weight.astype(np.float16) for k, head in heads.items()},
         path,
         {"validation": json.dumps(validation)},
     )

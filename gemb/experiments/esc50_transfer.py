@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gemb import baselines, encoders, metrics, records, tasks
+from gemb import encoders, metrics, records, tasks
 from gemb.data import manifests
 from gemb.data.fetch import cache_dir
 from gemb.data.items import Item, Media
 from gemb.data.load import load_dataset
 from gemb.data.splits import Fold, leak_free_folds
 from gemb.embed import embed
-from gemb.encoders.open_bound import OpenBound
+from gemb.encoders import open_bound
 from gemb.evaluate import Examples, predict
 from gemb.experiments import runs
 from gemb.experiments.runs import Outcome, Run
@@ -54,8 +54,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.Transfe
     llm = FrozenLLM.load(profile.llm)
     sounds = load_dataset(SOUNDS, profile.source)
     data = {name: prepare(profile, name, sounds.items) for name in (*SHARED, DISJOINT)}
-    default = encoders.load("open-bound").identity().slug
-    headline = next(n for n in SHARED if data[n].slug == default)
+    headline = f"open-bound:{open_bound.better()}"
     planned = {
         (name, variant, seed): _run(profile, data[name], llm, variant, seed)
         for name in (*SHARED, DISJOINT)
@@ -77,7 +76,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.Transfe
             time.perf_counter() - started,
         ),
         default=headline,
-        validation=OpenBound().validation(),
+        validation=open_bound.validation(),
         categories=categories,
         sounds=len(sounds.items),
         groups=len({i.group for i in sounds.items}),
@@ -237,19 +236,15 @@ def _direct(
     out = []
     for name, given in data.items():
         fold = given.fold
-        x, x_val, sounds = (
-            np.concatenate([given.vectors[i.media.key] for i in part])
-            for part in (fold.train, fold.val, fold.extra)
-        )
         if given.names:
+            sounds = np.concatenate([given.vectors[i.media.key] for i in fold.extra])
             names = np.stack([given.names[c] for c in categories])
             nearest = [categories[n] for n in (sounds @ names.T).argmax(1)]
             out.append(
                 score(profile, f"nearest name in {name}", "retrieval", name, fold.extra, nearest)
             )
         method = "logistic regression"
-        train, val = ([i.answer for i in part] for part in (fold.train, fold.val))
-        answers = baselines.predictions(x, train, x_val, val, sounds, methods=(method,))[method]
+        answers = runs.baseline_answers(fold, fold.extra, given.vectors, methods=(method,))[method]
         title = f"pictures' logistic regression on {name}"
         out.append(score(profile, title, "retrieval", name, fold.extra, answers))
     return out

@@ -502,12 +502,7 @@ def _recognised(profile: Profile, job: Job, vectors: Vectors) -> records.Recogni
 def _by_baseline(method: str, fold: Fold, vectors: Vectors) -> list[str]:
     """A baseline's answers to the fold's test items."""
     embedded = vectors.of([*fold.train, *fold.val, *fold.test])
-    x, x_val, x_test = (
-        np.concatenate([embedded[i.media.key] for i in part])
-        for part in (fold.train, fold.val, fold.test)
-    )
-    train, val = ([i.answer for i in part] for part in (fold.train, fold.val))
-    return baselines.predictions(x, train, x_val, val, x_test, methods=(method,))[method]
+    return runs.baseline_answers(fold, fold.test, embedded, methods=(method,))[method]
 
 
 def _probe(profile: Profile, arm: str, parts: Parts, vectors: Vectors) -> records.Probe:

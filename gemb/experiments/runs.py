@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gemb import records
+from gemb import baselines, records
 from gemb.adaptor import Adaptor
 from gemb.data.fetch import cache_dir
 from gemb.data.items import Item
@@ -23,8 +25,9 @@ from gemb.profiles import Training
 from gemb.progress import progress
 from gemb.train import Choice, fit
 
-# Raise when a change to the code changes what a training gives.
+# Raise when a change to the code changes what a training gives, or what a baseline answers.
 VERSION = 3
+BASELINES_VERSION = 1
 
 # What a variant changes in the training's settings; the others change what it is trained on.
 SETTINGS: dict[str, dict[str, float]] = {
@@ -119,6 +122,40 @@ class Outcome:
     folder: str
     surprisal: list[float] = field(default_factory=list)  # at each right answer, natural units
     surprisal_other: list[float] = field(default_factory=list)  # given another item's vector
+
+
+def baseline_answers(
+    fold: Fold,
+    asked: Sequence[Item],
+    vectors: dict[str, np.ndarray],
+    seed: int = 0,
+    methods: Sequence[str] = tuple(baselines.CANDIDATES),
+) -> dict[str, list[str]]:
+    """What the simple methods, fitted to a fold, answer to ``asked``; kept like a training."""
+    x, x_val, x_asked = (
+        np.concatenate([vectors[i.media.key] for i in part])
+        for part in (fold.train, fold.val, asked)
+    )
+    answers, val_answers = ([i.answer for i in part] for part in (fold.train, fold.val))
+    key = records.digest(
+        {
+            "version": BASELINES_VERSION,
+            "scikit-learn": metadata.version("scikit-learn"),
+            "vectors": hashlib.sha256(
+                x.tobytes() + x_val.tobytes() + x_asked.tobytes()
+            ).hexdigest(),
+            "answers": [answers, val_answers],
+            "seed": seed,
+            "methods": list(methods),
+        }
+    )
+    path = runs_dir() / "baselines" / f"{key}.json"
+    if path.exists():
+        kept: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
+        return kept
+    found = baselines.predictions(x, answers, x_val, val_answers, x_asked, seed, methods)
+    records.write_text(path, json.dumps(found))
+    return found
 
 
 def runs_dir() -> Path:
