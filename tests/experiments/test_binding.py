@@ -1,0 +1,88 @@
+"""Heads for a shared space: what they learn, what they never saw, and what is said of them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from gemb.data.readers import captioned, tuxpaint_objects
+from gemb.encoders import open_bound
+from gemb.experiments import binding
+from gemb.experiments.binding import Pairs
+
+
+def unit(rows):
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def a_space(n=60, wide=24, seed=0):
+    """Pairs whose captions can be read from the features by a linear map, and not from names."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(n, wide)).astype(np.float32)
+    texts = unit(features @ rng.normal(size=(wide, 384)))
+    base = unit(rng.normal(size=(n, 384)))
+    return Pairs(features, base, texts, tuple(map(str, range(n))), ("picture",) * n)
+
+
+def test_a_head_finds_captions_that_it_never_saw():
+    data = a_space()
+    head = binding.choose(data)
+    assert head.validation["picture"]["posteriors"] < 0.2
+    assert head.validation["picture"]["trained"] > 0.5
+    assert head.validation["picture"]["pairs"] == 60
+
+
+def test_held_out_vectors_do_not_depend_on_their_own_caption():
+    data = a_space(30)
+    before = binding.held_out(data, 0.1)
+    other = data.texts.copy()
+    other[7] = -other[7]
+    after = binding.held_out(replace(data, texts=other), 0.1)
+    np.testing.assert_allclose(after[7], before[7], atol=1e-6)
+    assert np.abs(after - before).max() > 1e-3  # the others' heads did see it
+
+
+def test_pairs_of_one_caption_are_no_negatives_of_each_other():
+    vectors = torch.eye(4)
+    texts = torch.eye(4)[[0, 0, 2, 3]]  # the first two share a caption
+    apart, alike = (binding.info_nce(vectors, texts, torch.tensor(g)) for g in
+                    ([0, 1, 2, 3], [0, 0, 2, 3]))  # fmt: skip
+    # by hand: with the pair left out, every row has one hit and two misses but the second
+    # row, whose own text is orthogonal to it: it and its column have none
+    t = 1 / binding.TEMPERATURE
+    hit = np.log1p(2 * np.exp(-t))
+    miss = np.log(3)
+    by_rows = (3 * hit + miss) / 4
+    assert float(alike) == pytest.approx(by_rows, abs=1e-4)
+    assert float(apart) > float(alike) + 1
+
+
+def test_the_better_variant_on_held_out_pairs_is_the_default(tmp_path):
+    path = tmp_path / "heads.safetensors"
+    assert open_bound.better(path) == "posteriors"
+    weights = {
+        "image": np.zeros((1280, 384), np.float32),
+        "sound": np.zeros((1440, 384), np.float32),
+    }
+    for trained, wanted in ((0.9, "trained"), (0.1, "posteriors"), (0.5, "posteriors")):
+        scores = {"posteriors": 0.5, "trained": trained, "pairs": 10}
+        heads = {
+            "image": binding.Head(weights["image"], 1.0, {"picture": scores}),
+            "sound": binding.Head(weights["sound"], 1.0, {"sound": scores, "speech": scores}),
+        }
+        binding.write(heads, path)
+        assert open_bound.better(path) == wanted
+        assert open_bound.validation(path)["speech"]["trained"] == trained
+        assert open_bound.OpenBound(heads=path).variant == wanted
+
+
+@pytest.mark.data
+def test_binding_never_saw_a_tested_category_nor_a_picture_of_the_objects():
+    stamps = {i.meta["stamp"] for i in tuxpaint_objects.items()}
+    pictures = captioned.pictures()
+    assert len(pictures) > 150
+    assert not {i.id.removeprefix("captioned/") + ".png" for i in pictures} & stamps
+    tested = ("bird", "mammal", "insect", "instrument", "tool", "vehicle", "dog", "car", "drum")
+    for item in [*pictures, *captioned.sounds(), *captioned.speech(300)]:
+        assert not set(tested) & set(item.answer.lower().split()), item.id
