@@ -14,15 +14,16 @@ import numpy as np
 import soundfile
 import torch
 
-from gemb import profiles, tasks
+from gemb import encoders, profiles, tasks
 from gemb.data import manifests, released
 from gemb.data.fetch import fetch
 from gemb.data.items import Item
+from gemb.data.load import load_dataset
 from gemb.data.media import decode_audio
 from gemb.data.readers import spoken_sentences
 from gemb.encoders import open_bound
 from gemb.errors import UserError
-from gemb.experiments import binding, measured, runs, single_task
+from gemb.experiments import binding, esc50_transfer, measured, runs, single_task
 from gemb.records import write_text
 
 PROFILE = "local"
@@ -56,18 +57,29 @@ def _with_measures(task: str, items: list[Item]) -> list[Item]:
 
 def write(folder: Path = released.FOLDER) -> None:
     """Write all released files of the local profile, once it has run on raw data."""
-    prepared, slug = _prepared()
+    # first, for the space that pictures and sounds share depends on them
+    binding.write(binding.train_heads(), folder / open_bound.HEADS.name)
+    prepared, _ = _prepared()
     vectors = {k: v for p in prepared for k, v in p.embedded.vectors.items()}
     by_task = {
         p.task.name: _with_measures(p.task.name, [i for i in p.items if i.media.key in vectors])
         for p in prepared
     }
-    hashes = manifests.hashes(p.task.dataset for p in prepared)
-    released.write(by_task, vectors, slug, hashes, folder)
+    sounds = load_dataset(esc50_transfer.SOUNDS).items
+    released.write_items({**by_task, esc50_transfer.SOUNDS: sounds}, folder)
+    hashes = manifests.hashes([*(p.task.dataset for p in prepared), esc50_transfer.SOUNDS])
+    for name in (esc50_transfer.DISJOINT, *esc50_transfer.SHARED):
+        encoder = encoders.load(name)
+        # the space that is shared is asked about pictures of objects and about sounds alone
+        items = [*by_task[esc50_transfer.PICTURES], *sounds]
+        found, _ = runs.embedded(items, encoder, "raw", f"embedding, {name}")
+        known = found.vectors
+        if name == esc50_transfer.DISJOINT:
+            items, known = [i for t in by_task.values() for i in t] + sounds, vectors | known
+        released.write_vectors(name, items, known, encoder.identity().slug, hashes, folder)
     write_sentences(folder)
     write_samples(prepared, folder)
     write_adaptors(folder)
-    binding.write(binding.train_heads(), folder / open_bound.HEADS.name)
     write_text(manifests.MANIFESTS / "LICENSES.md", licences(folder))
 
 
@@ -173,8 +185,7 @@ def licences(folder: Path = released.FOLDER) -> str:
         "",
         "## Released vectors",
         "",
-        "`released/items.parquet` (ids, answers, groups), `released/vectors-image.parquet` and "
-        "`released/vectors-audio.parquet`, by task:",
+        "`released/items.parquet` (ids, answers, groups) and `released/vectors-*.parquet`:",
         "",
         "| task | made from | licence |",
         "|---|---|---|",
@@ -182,6 +193,8 @@ def licences(folder: Path = released.FOLDER) -> str:
     for task in tasks.TASKS.values():
         for name in dict.fromkeys([task.dataset, *known[task.dataset].needs]):
             lines.append(f"| {task.title} | {name} | {known[name].licence} |")
+    for name in (esc50_transfer.SOUNDS, *known[esc50_transfer.SOUNDS].needs):
+        lines.append(f"| Transfer to sounds | {name} | {known[name].licence} |")
     lines += [
         "",
         "## Released text",

@@ -8,6 +8,7 @@ from gemb.adaptor import Adaptor
 from gemb.data import fetch, manifests, released
 from gemb.data.splits import sample
 from gemb.evaluate import Examples, predict
+from gemb.experiments import esc50_transfer
 from gemb.llm import FrozenLLM
 from gemb.metrics import exact_match
 
@@ -25,6 +26,14 @@ def test_every_task_is_released_with_a_vector_for_each_item():
         )
         assert len(items) >= 250
         assert set(known) == {i.media.key for i in items}
+
+
+def test_objects_and_sounds_are_released_in_the_spaces_that_transfer_is_tried_in():
+    for name in (*esc50_transfer.SHARED, esc50_transfer.DISJOINT):
+        known = released.vectors(encoders.load(name).identity().slug)
+        for filed in (esc50_transfer.PICTURES, esc50_transfer.SOUNDS):
+            items = released.items(filed)
+            assert set(known([i.media.key for i in items])) == {i.media.key for i in items}
 
 
 def test_two_tasks_share_sounds_so_that_the_prompt_alone_tells_them_apart():
@@ -47,8 +56,8 @@ def test_the_released_files_are_small_and_name_their_sources():
 
 def test_the_vectors_are_of_the_manifests_as_they_are():
     """A manifest that has changed since means that the released files must be made again."""
-    for modality in released.MODALITIES:
-        for name, known in released.header(modality)["manifests"].items():
+    for about in released.headers().values():
+        for name, known in about["manifests"].items():
             assert manifests.get(name).content_hash.startswith(known), name
 
 

@@ -14,10 +14,8 @@ import pyarrow.parquet as pq
 
 from gemb.data.items import Item, Media
 from gemb.data.manifests import MANIFESTS
-from gemb.tasks import TASKS
 
 FOLDER = MANIFESTS / "released"
-MODALITIES = ("image", "audio")
 _HEADER = b"gemb"
 
 
@@ -36,7 +34,7 @@ def _items_by_task(folder: Path) -> dict[str, list[Item]]:
         found.setdefault(row["task"], []).append(
             Item(
                 id=row["id"],
-                modality=TASKS[row["task"]].modality,
+                modality=row["modality"],
                 media=Media.absent(
                     row["key"], f"{row['id']}: only its released vector is here, not its media"
                 ),
@@ -51,7 +49,7 @@ def _items_by_task(folder: Path) -> dict[str, list[Item]]:
 
 
 def items(task: str, folder: Path = FOLDER) -> list[Item]:
-    """The released items of ``task``; their media are absent, their vectors are not.
+    """The released items of a task or dataset; their media are absent, their vectors are not.
 
     Raises:
         KeyError: If nothing is released for the task.
@@ -61,11 +59,12 @@ def items(task: str, folder: Path = FOLDER) -> list[Item]:
     return list(_items_by_task(folder)[task])
 
 
-def header(modality: str, folder: Path = FOLDER) -> dict[str, Any]:
-    """What the vectors of a modality were made by: encoder, manifest hashes, block."""
-    schema = pq.read_schema(folder / f"vectors-{modality}.parquet")
-    found: dict[str, Any] = json.loads(schema.metadata[_HEADER])
-    return found
+def headers(folder: Path = FOLDER) -> dict[Path, dict[str, Any]]:
+    """What the vectors of each file were made by: encoder, manifest hashes, block."""
+    return {
+        path: json.loads(pq.read_schema(path).metadata[_HEADER])
+        for path in sorted(folder.glob("vectors-*.parquet"))
+    }
 
 
 def vectors(
@@ -76,11 +75,9 @@ def vectors(
     @cache
     def tables() -> dict[str, np.ndarray]:
         found: dict[str, np.ndarray] = {}
-        for modality in MODALITIES:
-            path = folder / f"vectors-{modality}.parquet"
-            if not path.exists() or header(modality, folder)["encoder"] != encoder:
+        for path, about in headers(folder).items():
+            if about["encoder"] != encoder:
                 continue
-            about = header(modality, folder)
             table = pq.read_table(path)
             block = np.stack(table["vector"].to_numpy()).astype(np.float32)
             whole = np.zeros((len(block), about["dim"]), np.float32)
@@ -91,28 +88,15 @@ def vectors(
     return lambda keys: {k: tables()[k] for k in keys if k in tables()}
 
 
-def write(
-    by_task: Mapping[str, Sequence[Item]],
-    by_key: Mapping[str, np.ndarray],
-    encoder: str,
-    manifests: Mapping[str, str],
-    folder: Path = FOLDER,
-) -> None:
-    """Write items and vectors (float16, without the block that is zero for the modality).
-
-    Args:
-        by_task: The items of each task.
-        by_key: Vector ``[1, D]`` of each item key.
-        encoder: Slug of the encoder's identity.
-        manifests: Hash of each manifest that the items come from.
-        folder: Where to write.
-    """
+def write_items(by_task: Mapping[str, Sequence[Item]], folder: Path = FOLDER) -> None:
+    """Write the items of each task or dataset, without their media."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = [
         {
             "task": task,
             "id": i.id,
             "key": i.media.key,
+            "modality": i.modality,
             "answer": i.answer,
             "group": i.group,
             "split": i.split,
@@ -122,22 +106,34 @@ def write(
         for task, listed in by_task.items()
         for i in listed
     ]
-    texts = ("task", "id", "key", "answer", "group", "split", "subset", "meta")
-    schema = pa.schema([(c, pa.string()) for c in texts])
+    schema = pa.schema([(name, pa.string()) for name in rows[0]])
     pq.write_table(
         pa.Table.from_pylist(rows, schema=schema), folder / "items.parquet", compression="zstd"
     )
-    for modality in MODALITIES:
-        keys = sorted(
-            {
-                i.media.key
-                for t, listed in by_task.items()
-                for i in listed
-                if TASKS[t].modality == modality
-            }
-        )
-        if not keys:
-            continue
+    _items_by_task.cache_clear()
+
+
+def write_vectors(
+    name: str,
+    items: Sequence[Item],
+    by_key: Mapping[str, np.ndarray],
+    encoder: str,
+    manifests: Mapping[str, str],
+    folder: Path = FOLDER,
+) -> None:
+    """Write vectors (float16, without the block that is zero for the modality).
+
+    Args:
+        name: Of the encoder, for the files' names.
+        items: Whose vectors; a file for each of their modalities.
+        by_key: Vector ``[1, D]`` of each item key.
+        encoder: Slug of the encoder's identity.
+        manifests: Hash of each manifest that the items come from.
+        folder: Where to write.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for modality in sorted({i.modality for i in items}):
+        keys = sorted({i.media.key for i in items if i.modality == modality})
         whole = np.concatenate([by_key[k] for k in keys])
         used = np.flatnonzero(np.abs(whole).max(0))
         start, stop = int(used[0]), int(used[-1]) + 1
@@ -153,12 +149,11 @@ def write(
         table = pa.table({"key": pa.array(keys), "vector": block})
         pq.write_table(
             table.replace_schema_metadata({_HEADER: json.dumps(about, sort_keys=True)}),
-            folder / f"vectors-{modality}.parquet",
+            folder / f"vectors-{name.replace(':', '-')}-{modality}.parquet",
             compression="zstd",
             column_encoding={"vector.list.element": "BYTE_STREAM_SPLIT"},
             use_dictionary=["key"],
         )
-    _items_by_task.cache_clear()
 
 
 def sentences(folder: Path = FOLDER) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -13,9 +14,8 @@ from gemb import encoders, metrics, records, tasks
 from gemb.data import manifests
 from gemb.data.fetch import cache_dir
 from gemb.data.items import Item, Media
-from gemb.data.load import load_dataset
+from gemb.data.load import Loaded, load_dataset
 from gemb.data.splits import Fold, leak_free_folds
-from gemb.embed import embed
 from gemb.encoders import open_bound
 from gemb.evaluate import Examples, predict
 from gemb.experiments import runs
@@ -24,7 +24,8 @@ from gemb.llm import Answer, FrozenLLM
 from gemb.metrics import Bootstrap
 from gemb.profiles import Profile, Sizes
 from gemb.records import CategoryResult, Score, TransferResult
-from gemb.store import Store
+
+log = logging.getLogger(__name__)
 
 PICTURES, SOUNDS = "objects", "packaged-sounds"
 SHARED = ("open-bound:posteriors", "open-bound:trained")
@@ -53,7 +54,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.Transfe
     started = time.perf_counter()
     llm = FrozenLLM.load(profile.llm)
     sounds = load_dataset(SOUNDS, profile.source)
-    data = {name: prepare(profile, name, sounds.items) for name in (*SHARED, DISJOINT)}
+    data = {name: prepare(profile, name, sounds) for name in (*SHARED, DISJOINT)}
     headline = f"open-bound:{open_bound.better()}"
     planned = {
         (name, variant, seed): _run(profile, data[name], llm, variant, seed)
@@ -94,7 +95,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.Transfe
     return record
 
 
-def prepare(profile: Profile, encoder_name: str, sounds: Sequence[Item]) -> Data:
+def prepare(profile: Profile, encoder_name: str, sounds: Loaded) -> Data:
     """Pictures, sounds and vectors under one encoder."""
     sizes, task = profile.transfer, tasks.get(PICTURES)
     pictures = load_dataset(task.dataset, profile.source, task.name)
@@ -102,19 +103,29 @@ def prepare(profile: Profile, encoder_name: str, sounds: Sequence[Item]) -> Data
         task, pictures.items, Sizes(train=sizes.train, val=sizes.val, test=3 * sizes.test, folds=3)
     )[0]
     encoder = encoders.load(encoder_name)
-    store = Store(cache_dir() / "vectors")
-    extra = tuple(replace(i, subset="sounds") for i in sounds)
-    fold = Fold(fold.train, fold.val, fold.test, extra)
-    items = [*fold.train, *fold.val, *fold.test, *extra]
-    embedded = embed(items, encoder, store, label=f"embedding, {encoder_name}")
-    names = {}
+    seen = [*fold.train, *fold.val, *fold.test]
+    texts = []
     if "text" in encoder.modalities:
-        answers = sorted({i.answer for i in items})
+        answers = sorted({i.answer for i in (*seen, *sounds.items)})
         texts = [Item(f"name/{a}", "text", Media.from_text(a), a) for a in answers]
-        found = embed(texts, encoder, store, label="embedding names").vectors
-        names = {i.answer: found[i.media.key][0] for i in texts}
+    vectors: dict[str, np.ndarray] = {}
+    for items, source in ((seen, pictures.source), (sounds.items, sounds.source), (texts, "raw")):
+        found, _ = runs.embedded(items, encoder, source, f"embedding, {encoder_name}")
+        for failure in found.failures:
+            log.warning("%s left out: %s", failure.item_id, failure.reason)
+        vectors |= found.vectors
+
+    def known(items: Sequence[Item]) -> tuple[Item, ...]:
+        return tuple(i for i in items if i.media.key in vectors)
+
+    extra = [replace(i, subset="sounds") for i in sounds.items]
     return Data(
-        encoder_name, encoder.identity().slug, pictures.source, fold, embedded.vectors, names
+        encoder_name,
+        encoder.identity().slug,
+        " and ".join(sorted({pictures.source, sounds.source})),
+        Fold(known(fold.train), known(fold.val), known(fold.test), known(extra)),
+        vectors,
+        {i.answer: vectors[i.media.key][0] for i in texts},
     )
 
 

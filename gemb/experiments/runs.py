@@ -16,13 +16,17 @@ from torch import Tensor
 
 from gemb import baselines, records
 from gemb.adaptor import Adaptor
+from gemb.data import released
 from gemb.data.fetch import cache_dir
 from gemb.data.items import Item
 from gemb.data.splits import Fold
+from gemb.embed import Embedded, embed
+from gemb.encoders import Encoder
 from gemb.evaluate import Examples, predict, surprisal
 from gemb.llm import FrozenLLM
 from gemb.profiles import Training
 from gemb.progress import progress
+from gemb.store import Store
 from gemb.train import Choice, fit
 
 # Raise when a change to the code changes what a training gives, or what a baseline answers.
@@ -122,6 +126,26 @@ class Outcome:
     folder: str
     surprisal: list[float] = field(default_factory=list)  # at each right answer, natural units
     surprisal_other: list[float] = field(default_factory=list)  # given another item's vector
+
+
+def embedded(
+    items: Sequence[Item], encoder: Encoder, source: str, label: str, folder: Path | None = None
+) -> tuple[Embedded, Store]:
+    """The items' vectors and the store that holds them.
+
+    Released vectors are rounded, and have a store of their own.
+
+    Args:
+        items: All of one source.
+        encoder: Makes what is neither stored nor released.
+        source: ``raw`` or ``released``, as :func:`gemb.data.load.load` said.
+        label: Of the progress shown.
+        folder: Of the stores; the cache if it is not given.
+    """
+    published = source == "released"
+    store = Store((folder or cache_dir()) / ("released" if published else "vectors"))
+    look_up = released.vectors(encoder.identity().slug) if published else None
+    return embed(items, encoder, store, released=look_up, label=label), store
 
 
 def baseline_answers(

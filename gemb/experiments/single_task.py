@@ -19,7 +19,7 @@ from gemb.data.fetch import cache_dir
 from gemb.data.items import Item
 from gemb.data.load import Loaded, load
 from gemb.data.splits import Fold, leak_free_folds, random_fold
-from gemb.embed import Embedded, embed
+from gemb.embed import Embedded
 from gemb.evaluate import Examples, predict, virtual_tokens
 from gemb.experiments import measured, runs
 from gemb.experiments.runs import Outcome, Run
@@ -41,8 +41,8 @@ class Prepared:
     task: tasks.Task
     loaded: Loaded
     folds: dict[Protocol, list[Fold]]
-    store: Store
     embedded: Embedded = field(default_factory=Embedded)
+    store: Store = field(init=False)
 
     @property
     def items(self) -> list[Item]:
@@ -97,15 +97,12 @@ def items_per_second(llm: FrozenLLM, run: Run) -> float:
 def prepare(profile: Profile, folder: Path | None = None) -> tuple[list[Prepared], str, float]:
     """Load, split and embed every task's items; with the encoder's slug and the seconds it took.
 
-    Vectors are made from raw media where these can be had. Released ones are rounded, and have a
-    store of their own.
+    Vectors are made from raw media where these can be had.
 
     Args:
         profile: Says which tasks, and how many items of each.
         folder: Of the stores; the cache if it is not given.
     """
-    folder = folder or cache_dir()
-    stores = {"raw": Store(folder / "vectors"), "released": Store(folder / "released")}
     encoder = encoders.load(profile.encoder)
     slug = encoder.identity().slug
     out, seconds = [], 0.0
@@ -123,14 +120,9 @@ def prepare(profile: Profile, folder: Path | None = None) -> tuple[list[Prepared
                 if protocol == "leak-free"
                 else [random_fold(loaded.items, sizes, seed) for seed in profile.seeds]
             )
-        store = stores[loaded.source]
-        ready = Prepared(task, loaded, folds, store)
-        ready.embedded = embed(
-            ready.items,
-            encoder,
-            store,
-            label=f"embedding {name}",
-            released=released.vectors(slug) if loaded.source == "released" else None,
+        ready = Prepared(task, loaded, folds)
+        ready.embedded, ready.store = runs.embedded(
+            ready.items, encoder, loaded.source, f"embedding {name}", folder
         )
         for failure in ready.embedded.failures:
             log.warning("%s: %s left out: %s", name, failure.item_id, failure.reason)

@@ -1,5 +1,13 @@
 """Tables and plots, drawn from records alone."""
 
+from gemb.figures.esc50_transfer import (
+    binding_table,
+    category_chart,
+    category_table,
+    degradation_chart,
+    transfer_findings,
+    transfer_table,
+)
 from gemb.figures.librispeech_failure import (
     curve_chart,
     curve_table,
@@ -49,6 +57,9 @@ __all__ = [
     "Shown",
     "ablations_table",
     "accuracy_chart",
+    "binding_table",
+    "category_chart",
+    "category_table",
     "confusions",
     "controls_table",
     "cost_table",
@@ -56,6 +67,7 @@ __all__ = [
     "curve_table",
     "curves",
     "data_table",
+    "degradation_chart",
     "evidence",
     "examples_table",
     "findings",
@@ -85,6 +97,8 @@ __all__ = [
     "table",
     "tokens_chart",
     "transcripts_table",
+    "transfer_findings",
+    "transfer_table",
     "trials_table",
     "worst",
 ]

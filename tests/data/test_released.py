@@ -27,19 +27,19 @@ def test_what_is_written_comes_back_without_its_empty_block(tmp_path):
     by_key |= {
         f"w{n}": np.r_[np.zeros(6), rng.normal(size=4)][None].astype(np.float32) for n in range(4)
     }
-    released.write({"clothing": image, "words": audio}, by_key, "enc", {"m": "h"}, tmp_path)
-    assert released.header("image", tmp_path)["start"] == 0
-    assert released.header("audio", tmp_path) == {
-        "encoder": "enc",
-        "dim": 10,
-        "start": 6,
-        "manifests": {"m": "h"},
+    released.write_items({"clothing": image, "words": audio}, tmp_path)
+    released.write_vectors("an:enc", [*image, *audio], by_key, "enc", {"m": "h"}, tmp_path)
+    about = {"encoder": "enc", "dim": 10, "manifests": {"m": "h"}}
+    assert released.headers(tmp_path) == {
+        tmp_path / "vectors-an-enc-audio.parquet": about | {"start": 6},
+        tmp_path / "vectors-an-enc-image.parquet": about | {"start": 0},
     }
     found = released.vectors("enc", tmp_path)([*by_key, "unknown"])
     assert set(found) == set(by_key)
     for key, vector in by_key.items():
         np.testing.assert_allclose(found[key], vector, atol=2e-3)
     assert released.vectors("another encoder", tmp_path)(list(by_key)) == {}
+    assert {i.modality for i in released.items("words", tmp_path)} == {"audio"}
     (first, *_) = released.items("clothing", tmp_path)
     assert (first.id, first.answer, first.group, first.split, dict(first.meta)) == (
         "i0",
