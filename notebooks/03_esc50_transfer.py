@@ -43,11 +43,11 @@ record = esc50_transfer.run(profiles.get(profile))
 #
 # `open-bound` comes in two variants. `posteriors` needs no training: a picture is the mean of the
 # text vectors (MiniLM) of the ten ImageNet classes that EfficientNet-Lite0 finds most probable, a
-# sound the same with YAMNet and AudioSet's classes. **AudioSet's class names include the answers**
-# (bird, insect, vehicle, …), so that much is given to the space from outside. `trained` adds a
-# linear map of the features, fitted by symmetric InfoNCE to captioned stamps, their sounds, and spoken
-# sentences, from which the tested categories and every stamp of the objects task were left out. A
-# text is its MiniLM vector in both.
+# sound the same with YAMNet and AudioSet's classes. **AudioSet's class names include the
+# answers** (bird, insect, vehicle, …), so that much is given to the space from outside. `trained`
+# adds a linear map of the features, fitted by symmetric InfoNCE to captioned stamps, their sounds,
+# and spoken sentences, from which the tested categories and every stamp of the objects task were
+# left out. A text is its MiniLM vector in both.
 
 # %% tags=["hide-input"]
 figures.binding_table(record)
