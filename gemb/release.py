@@ -85,8 +85,9 @@ def write(folder: Path = released.FOLDER) -> None:
 
 def write_sentences(folder: Path = released.FOLDER) -> None:
     """Write the sentences taken from WordNet, with the notice that its licence asks for."""
-    write_text(folder / "sentences.txt", "\n".join(spoken_sentences.sentences()) + "\n")
-    notice = (fetch("wordnet") / "copyright").read_text(encoding="utf-8")
+    wordnet = fetch(spoken_sentences.SOURCE)
+    write_text(folder / "sentences.txt", "\n".join(spoken_sentences.sentences(wordnet)) + "\n")
+    notice = (wordnet / "copyright").read_text(encoding="utf-8")
     mine, _, _ = notice.partition("\nFiles: debian/")  # the rest is about Debian's packaging
     write_text(folder / "sentences.LICENSE", mine.rstrip() + "\n")
 

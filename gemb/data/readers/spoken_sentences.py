@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gemb.data import released, speech
-from gemb.data.fetch import SourceUnavailable, fetch
 from gemb.data.items import Item, Media
 from gemb.data.readers.files import DataFileError
 
@@ -36,21 +35,17 @@ def _hash(*parts: str) -> int:
 def sentences(root: Path | None = None) -> list[str]:
     """Every sentence once, in an order that a hash decides: 11,733 of them.
 
-    From WordNet, or, where its package cannot be had, from the released list,
-    which is the same. Lower case, words of letters and apostrophes, one blank
-    between two.
+    Lower case, words of letters and apostrophes, one blank between two.
 
     Args:
-        root: Folder with WordNet's ``data.*``; fetched where not given.
+        root: Folder with WordNet's ``data.*`` to take them from; else the released list is
+            read, which was made so.
 
     Raises:
         DataFileError: A file is missing or holds no example.
     """
     if root is None:
-        try:
-            root = fetch(SOURCE)
-        except SourceUnavailable:
-            return released.sentences()
+        return released.sentences()
     found: dict[str, None] = {}
     for name in _FILES:
         path = root / name
