@@ -217,9 +217,10 @@ PROFILES: dict[str, Profile] = {
             ),
             transfer=Transfer(train=120, val=40, test=60),
             multitask=Multitask(
-                sizes=Sizes(train=40, val=12, test=30, folds=2),
+                sizes=Sizes(train=30, val=12, test=30, folds=2),
                 sizes_by_task={"commands": Sizes(train=169, val=20, test=40)},
-                encoders=("open-concat",),
+                epochs=2,
+                encoders=("open-bound", "open-concat"),
                 tokens=(1, 8),
                 groups=("rescue",),
                 rescue_tokens=(1,),
@@ -256,9 +257,9 @@ PROFILES: dict[str, Profile] = {
             ),
             transfer=Transfer(train=300, val=60, test=120),
             multitask=Multitask(
-                sizes=Sizes(train=100, val=20, test=60, folds=3),
-                sizes_by_task={"commands": Sizes(train=338, val=40, test=100)},
-                encoders=("open-concat",),
+                sizes=Sizes(train=60, val=20, test=60, folds=3),
+                sizes_by_task={"commands": Sizes(train=253, val=40, test=100)},
+                encoders=("open-bound", "open-concat"),
             ),
         ),
     )

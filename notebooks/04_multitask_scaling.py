@@ -41,8 +41,9 @@ record = multitask_scaling.run(profiles.get(profile))
 # %% [markdown]
 # ## Accuracy against virtual tokens
 #
-# The encoder `open-concat` gives images and sounds separate blocks of its vector, which makes
-# sharing easier than in one space for both: the adaptor's first layer sees which modality it has.
+# Like the study's encoder, `open-bound` (section 3) has one space for pictures, sounds and texts; it
+# is the headline. `open-concat` gives pictures and sounds separate blocks of its vector, which
+# makes sharing easier: the adaptor's first layer sees which modality it has.
 
 # %% tags=["hide-input"]
 figures.tokens_chart(record)
