@@ -41,8 +41,8 @@ record = multitask_scaling.run(profiles.get(profile))
 # %% [markdown]
 # ## Accuracy against virtual tokens
 #
-# Like the study's encoder, `open-bound` (section 3) has one space for pictures, sounds and texts; it
-# is the headline. `open-concat` gives pictures and sounds separate blocks of its vector, which
+# Like the study's encoder, `open-bound` (section 3) has one space for pictures, sounds and texts;
+# it is the headline. `open-concat` gives pictures and sounds separate blocks of its vector, which
 # makes sharing easier: the adaptor's first layer sees which modality it has.
 
 # %% tags=["hide-input"]
