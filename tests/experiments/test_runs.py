@@ -3,13 +3,18 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gemb.adaptor import Adaptor
 from gemb.data.items import Item, Media
 from gemb.data.splits import Fold
+from gemb.experiments import runs
 from gemb.experiments.runs import Run, stacked, vectors_of
+from gemb.llm import Answer
 from gemb.profiles import Training
+from gemb.train import Epoch, Fit
 
 
 def item(name, answer="a"):
@@ -91,3 +96,52 @@ def test_one_vector_an_item_is_a_matrix_and_several_are_a_list():
     assert [v.shape for v in vectors_of(replace(run, stack=2), items, several)] == [
         (1, 8), (3, 8), (1, 8),
     ]  # fmt: skip
+
+
+class Echo:
+    """Stands in for a language model where only the book-keeping of trainings is asked for."""
+
+    def prompt(self, text):
+        return text
+
+
+def test_what_was_interrupted_goes_on_without_training_anything_again(monkeypatch, tmp_path):
+    monkeypatch.setenv("GEMB_HOME", str(tmp_path))
+    todo = [a_run(seed=n) for n in range(4)]
+    vectors = {n: np.ones((1, 4), np.float32) for n in "abc"}
+    trained, interrupts = [], [KeyboardInterrupt]
+
+    def fit(*_, seed, **__):
+        if seed == 2 and interrupts:
+            raise interrupts.pop()  # in the middle of the third training
+        trained.append(seed)
+        return Fit(Adaptor(4, 6, hidden=2), [Epoch(1, 0.1, 1.0, -0.1)], best_epoch=1)
+
+    monkeypatch.setattr(runs, "fit", fit)
+    monkeypatch.setattr(runs, "predict", lambda *_, **__: [Answer("a", -0.1, 1, True)])
+    with pytest.raises(KeyboardInterrupt):
+        runs.execute_all(todo, vectors, Echo(), "test")
+    assert trained == [0, 1]
+    assert [runs.load(r) is not None for r in todo] == [True, True, False, False]
+    done = runs.execute_all(todo, vectors, Echo(), "test")
+    assert trained == [0, 1, 2, 3] and set(done) == {r.key for r in todo}
+    # a training whose last file was cut short counts as not done, and is done again
+    (tmp_path / "runs" / todo[1].key / "outcome.json").write_text('{"history": [')
+    runs.execute_all(todo, vectors, Echo(), "test")
+    assert trained == [0, 1, 2, 3, 1]
+
+
+def test_baselines_are_fitted_once_for_the_same_vectors_and_answers(monkeypatch, tmp_path):
+    monkeypatch.setenv("GEMB_HOME", str(tmp_path))
+    rng = np.random.default_rng(0)
+    items = [item(f"{n}", "xy"[n % 2]) for n in range(12)]
+    vectors = {i.id: rng.normal(size=(1, 4)).astype(np.float32) + (i.answer == "x") for i in items}
+    by_key = {i.media.key: vectors[i.id] for i in items}
+    fold = Fold(tuple(items[:6]), tuple(items[6:8]), tuple(items[8:]))
+    first = runs.baseline_answers(fold, fold.test, by_key)
+    assert set(first) == {"majority", *runs.baselines.CANDIDATES}
+    calls = []
+    monkeypatch.setattr(runs.baselines, "predictions", lambda *a: calls.append(a) or {})
+    assert runs.baseline_answers(fold, fold.test, by_key) == first and not calls
+    moved = by_key | {items[0].media.key: by_key[items[0].media.key] + 1}
+    assert runs.baseline_answers(fold, fold.test, moved) == {} and len(calls) == 1
