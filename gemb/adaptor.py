@@ -185,11 +185,17 @@ class Adaptor(
     def require(self, encoder: str, llm: str) -> Adaptor:
         """Return itself if it was trained for this encoder and LLM.
 
+        An LLM is known by the hash of its weights, with which its slug ends: it may have been a
+        hub id in training and a folder now.
+
         Raises:
             AdaptorMismatch: Otherwise; the message names both.
         """
-        for what, mine, given in (("encoder", self.encoder, encoder), ("LLM", self.llm, llm)):
-            if mine != given:
+        for what, mine, given, same in (
+            ("encoder", self.encoder, encoder, self.encoder == encoder),
+            ("LLM", self.llm, llm, self.llm.rpartition("-")[2] == llm.rpartition("-")[2]),
+        ):
+            if not same:
                 raise AdaptorMismatch(
                     f"this adaptor was trained for the {what} {mine!r}, not {given!r}: "
                     f"use that {what}, or train an adaptor for yours"

@@ -31,6 +31,7 @@ def report() -> list[tuple[str, str]]:
         ("Python", f"{platform.python_version()} ({sys.executable})"),
         ("platform", f"{platform.platform()}, {os.cpu_count()} logical processors"),
         ("torch", _torch()),
+        ("LLM runs in", _llm()),
         ("memory", _memory()),
         ("pip", _version("pip")),
         ("apt-get", shutil.which("apt-get") or "absent: Debian packages cannot be fetched here"),
@@ -73,6 +74,15 @@ def _torch() -> str:
     else:
         build = f"CUDA {torch.version.cuda} build, no device"
     return f"{torch.__version__} ({build}), {torch.get_num_threads()} threads"
+
+
+def _llm() -> str:
+    if importlib.util.find_spec("torch") is None:
+        return "torch is absent"
+    from gemb import device
+
+    place = device.best_device()
+    return device.describe(device.best_dtype(place), place)
 
 
 def _memory() -> str:

@@ -130,6 +130,6 @@ def surprisal(adaptor: Adaptor, llm: FrozenLLM, examples: Examples) -> np.ndarra
     for number in range(len(examples)):
         one = examples.take([number])
         virtual, mask = virtual_tokens(adaptor, one, llm)
-        tokens = 1 + len(llm.tokenizer(one.answers[0]).input_ids)
+        tokens = llm.count_labels(one.answers)
         out[number] = tokens * float(llm.loss(virtual, one.prompts, one.answers, mask))
     return out

@@ -10,9 +10,11 @@ from typing import Literal
 
 import numpy as np
 import torch
+from accelerate.utils import broadcast, reduce
 from torch import Tensor
 
 from gemb.adaptor import Adaptor
+from gemb.device import this_process
 from gemb.evaluate import Examples, predict, surprisal, virtual_tokens
 from gemb.llm import FrozenLLM
 from gemb.metrics import exact_match
@@ -101,7 +103,7 @@ def warm_start(
     # one target a vector: every chunk of a sound starts from the whole answer
     targets = targets.repeat_interleave(torch.from_numpy(train.counts).to(llm.device), 0)
     draws = max(1, min(draws, MOST_ROWS // len(targets)))
-    targets = targets.repeat(draws, adaptor.num_virtual_tokens)  # [draws·n, k·H]
+    targets = targets.repeat(draws, 1)  # [draws·n, H]
     vectors = torch.from_numpy(np.ascontiguousarray(train.rows, np.float32)).to(llm.device)
     adaptor.train()
     prompts = None
@@ -113,8 +115,36 @@ def warm_start(
     centred = (seen - mean).double()
     gram = centred.T @ centred + RIDGE * torch.eye(len(mean), device=mean.device)
     weight = torch.linalg.solve(gram, centred.T @ (targets - centre).double()).float()
-    adaptor.last.weight.copy_(weight.T / adaptor.output_scale)
-    adaptor.last.bias.copy_((centre - mean @ weight) / adaptor.output_scale)
+    bias, k = centre - mean @ weight, adaptor.num_virtual_tokens  # the same for each token
+    adaptor.last.weight.copy_((weight.T / adaptor.output_scale).repeat(k, 1))
+    adaptor.last.bias.copy_((bias / adaptor.output_scale).repeat(k))
+
+
+def backward(adaptor: Adaptor, llm: FrozenLLM, batch: Examples) -> Tensor:
+    """Add the gradient of a batch's mean loss to the adaptor's gradients; return that loss.
+
+    Of several processes each takes its share of the batch through the language model. The
+    gradients of the virtual tokens are then summed, and every process takes all of them back
+    through the adaptor, which is a small part of the work. So each computes the numbers that one
+    process alone would, noise included, and the weights, alike everywhere, need not be sent.
+    """
+    process = this_process()
+    virtual, mask = virtual_tokens(adaptor, batch, llm)
+    leaf = virtual.detach().requires_grad_()
+    leaf.grad = torch.zeros_like(leaf)
+    total = torch.zeros((), device=llm.device)
+    share = slice(process.process_index, None, process.num_processes)
+    mine = batch.take(range(len(batch))[share])
+    if len(mine):  # a small last batch may not have an item for each process
+        loss = llm.loss(
+            leaf[share], mine.prompts, mine.answers, None if mask is None else mask[share]
+        )
+        # a mean over the label tokens of the whole batch, not of each share
+        loss = loss * (llm.count_labels(mine.answers) / llm.count_labels(batch.answers))
+        loss.backward()
+        total = loss.detach()
+    virtual.backward(reduce(leaf.grad, "sum"))
+    return reduce(total, "sum")
 
 
 def fit(
@@ -138,6 +168,9 @@ def fit(
     after ``settings.patience`` epochs without a better one.
     ``settings.hidden = 0`` trains a linear adaptor.
 
+    Under ``accelerate launch`` all processes call this alike and share each batch; the main
+    process validates, and all return the same adaptor. Saving it is for the main one.
+
     Args:
         llm: Stays as it is: no gradient reaches its weights.
         train: Training examples; only their answers enter the loss.
@@ -149,7 +182,7 @@ def fit(
         choose_by: ``exact match`` or ``surprisal``.
         film: Condition the hidden layer on the prompt.
         start: Weights to start from, in place of the warm start.
-        progress: Called after each epoch.
+        progress: Called after each epoch, in the main process.
     """
     started = time.perf_counter()
     torch.manual_seed(seed)
@@ -181,30 +214,33 @@ def fit(
         optimiser, lambda step: schedule(step, steps, settings.warmup)
     )
     # an answer that is longer than every right one cannot match: cut there, validation is quick
-    longest = 1 + max(len(llm.tokenizer(a).input_ids) for a in {*val.answers, *train.answers})
+    longest = max(llm.count_labels([a]) for a in {*val.answers, *train.answers})
+    main = this_process().is_main_process
     out = Fit(adaptor)
     best: tuple[float, float] | None = None
     kept: dict[str, Tensor] = {}
     for epoch in range(1, settings.epochs + 1):
         adaptor.train()
+        for weight in adaptor.parameters():  # unlike processors round unlike
+            broadcast(weight.data)
         losses = []
         for index in batches(train, settings.batch_size, rng):
             optimiser.zero_grad(set_to_none=True)
-            batch = train.take(index)
-            virtual, mask = virtual_tokens(adaptor, batch, llm)
-            loss = llm.loss(virtual, batch.prompts, batch.answers, mask)
-            loss.backward()
+            losses.append(backward(adaptor, llm, train.take(index)))
             optimiser.step()
             scheduler.step()
-            losses.append(float(loss.detach()))
             out.steps += 1
-        accuracy, logprob = _validate(adaptor, llm, val, choose_by, longest)
-        row = Epoch(epoch, float(np.mean(losses)), accuracy, logprob)
+        scores = torch.zeros(2, dtype=torch.float64, device=llm.device)
+        if main:
+            scores += torch.tensor(_validate(adaptor, llm, val, choose_by, longest))
+        score, logprob = broadcast(scores).tolist()
+        accuracy = score if choose_by == "exact match" else None
+        row = Epoch(epoch, float(torch.stack(losses).double().mean()), accuracy, logprob)
         out.history.append(row)
-        if progress:
+        if progress and main:
             progress(row)
-        if best is None or (accuracy or 0.0, logprob) > best:
-            best, out.best_epoch = (accuracy or 0.0, logprob), epoch
+        if best is None or (score, logprob) > best:
+            best, out.best_epoch = (score, logprob), epoch
             kept = {k: v.detach().clone() for k, v in adaptor.state_dict().items()}
         elif epoch - out.best_epoch >= settings.patience:
             break
@@ -216,11 +252,10 @@ def fit(
 
 def _validate(
     adaptor: Adaptor, llm: FrozenLLM, val: Examples, choose_by: Choice, longest: int
-) -> tuple[float | None, float]:
-    """Accuracy, if that is what counts, and mean log-probability of a token."""
+) -> tuple[float, float]:
+    """Accuracy, 0 unless that is what counts, and mean log-probability of a token."""
     if choose_by == "surprisal":
-        tokens = sum(1 + len(llm.tokenizer(a).input_ids) for a in val.answers)
-        return None, -float(surprisal(adaptor, llm, val).sum()) / tokens
+        return 0.0, -float(surprisal(adaptor, llm, val).sum()) / llm.count_labels(val.answers)
     answers = predict(adaptor, llm, val, max_new_tokens=longest)
     hits = [exact_match(a.text, t) for a, t in zip(answers, val.answers, strict=True)]
     return float(np.mean(hits)), float(np.mean([a.logprob for a in answers]))

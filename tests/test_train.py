@@ -1,8 +1,15 @@
 """Training against the real language model, on vectors small enough to be quick."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+import train_in_processes
 
 from gemb.adaptor import Adaptor, AdaptorMismatch
 from gemb.evaluate import Examples, predict, surprisal, virtual_tokens
@@ -166,3 +173,26 @@ def test_items_of_several_vectors_are_learnt_and_chosen_by_surprisal(llm):
     best = done.history[done.best_epoch - 1].val_logprob
     assert best == max(e.val_logprob for e in done.history) and best > -0.1
     assert accuracy(done.adaptor, llm, data) == 1.0
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_does(tmp_path):
+    script = Path(train_in_processes.__file__)
+    launch = "--multi_gpu --num_processes 2 --num_machines 1 --mixed_precision no".split()
+    subprocess.run(
+        [sys.executable, "-m", "accelerate.commands.launch", *launch, "--main_process_port", "0"]
+        + ["--dynamo_backend", "no", str(script), str(tmp_path)],
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
+        check=True,
+        timeout=300,
+    )
+    alone = train_in_processes.train()
+    for number in range(2):
+        history = json.loads((tmp_path / f"{number}.json").read_text())
+        assert len(history) == len(alone.history)
+        for epoch, expected in zip(history, alone.history, strict=True):
+            assert epoch["train_loss"] == pytest.approx(expected.train_loss, rel=1e-4)
+            assert epoch["val_logprob"] == pytest.approx(expected.val_logprob, rel=1e-3)
+        state = torch.load(tmp_path / f"{number}.pt", weights_only=True)
+        for name, value in alone.adaptor.state_dict().items():
+            torch.testing.assert_close(state[name], value, rtol=1e-3, atol=1e-4)

@@ -15,6 +15,7 @@ from gemb.errors import UnknownName, UserError
 def main() -> None:
     """Entry point: an expected failure is one clear message and exit status 1."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("gemb").setLevel(logging.INFO)
     try:
         app()
     except UserError as error:

@@ -108,13 +108,14 @@ class PackedDecoder:
 
     def loss(self, batch: Packed, labels: Sequence[tuple[int, ...]]) -> Tensor:
         x, lengths, shared = batch.embeds, batch.lengths, len(batch.prefix)
+        # All that is copied to a GPU is copied before the layers: a copy waits for what runs there.
+        targets = torch.tensor(list(chain(*labels)), device=x.device)
         rows, asking = self._rows(lengths, shared, x)
         last = self._last(rows, lengths, [len(row) for row in labels], shared, x)
         pasts: Sequence[Past] = self._prefix(batch.prefix) or [NoPast()] * len(self._layers)
         for layer, past in zip(self._layers, pasts, strict=True):
             queries = last if layer is self._layers[-1] else asking
             x = DecoderLayer.apply(x, layer, rows, queries, past)
-        targets = torch.tensor(list(chain(*labels)), device=x.device)
         return HeadLoss.apply(x, self._norm, self._head, targets)
 
     @torch.no_grad()

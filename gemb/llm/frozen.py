@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gemb.device import best_device, best_dtype, describe
 from gemb.llm import loading
 from gemb.llm.decoder import MAX_LENGTH, PackedDecoder, supports
 from gemb.llm.generic import GenericDecoder
@@ -86,20 +87,22 @@ class FrozenLLM:
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> FrozenLLM:
-        """Load a language model by manifest name, folder or hub id.
+        """Load a language model by name (such as ``smollm2-135m``, ``qwen3-4b``), folder or hub id.
 
         Without ``device`` CUDA is taken where there is one; without ``dtype``
-        bfloat16 where the hardware has it, else float32.
+        bfloat16 where the hardware has it, else float32. Both are logged.
 
         Raises:
-            LLMUnavailable: no such manifest, folder or reachable hub id.
+            LLMUnavailable: it is not here and cannot be had, is broken, or needs
+                more memory than is free.
         """
-        device = torch.device(device) if device is not None else loading.best_device()
-        model, tokenizer, revision = loading.load(name, dtype or loading.best_dtype(device))
+        device = torch.device(device) if device is not None else best_device()
+        dtype = dtype or best_dtype(device)
+        model, tokenizer, revision = loading.load(name, dtype, device)
+        loading.log.info("language model %s: %s", name, describe(dtype, device))
         # A folder is known by its own name: its place on the disk identifies nothing.
-        return cls(
-            model.to(device), tokenizer, Path(name).name if Path(name).is_dir() else name, revision
-        )
+        folder = Path(name)
+        return cls(model, tokenizer, folder.resolve().name if folder.is_dir() else name, revision)
 
     @property
     def accelerated(self) -> bool:
@@ -147,6 +150,10 @@ class FrozenLLM:
             for a in answers
         ]
         return torch.stack([row.mean(0) for row in rows])
+
+    def count_labels(self, answers: Sequence[str]) -> int:
+        """Over how many tokens :meth:`loss` is the mean: the answers', and an end of turn each."""
+        return sum(len(self._answer_tokens(answer)) + 1 for answer in answers)
 
     def loss(
         self,

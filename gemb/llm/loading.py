@@ -12,65 +12,141 @@ from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
+import httpx2
+import psutil
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HFValidationError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from gemb.data import manifests
 from gemb.data.fetch import offline
 from gemb.errors import UserError
+from gemb.llm import qwen3
 
 log = logging.getLogger(__name__)
 
+# Short names of models on the hub, at the revision that is meant; any other id works as well.
+# The study's model first; the second is the original, whose thinking the prompts switch off.
+HUB: dict[str, tuple[str, str]] = {
+    "qwen3-4b": ("Qwen/Qwen3-4B-Instruct-2507", "cdbee75f17c01a7cc42f958dc650907174af0554"),
+    "qwen3-4b-original": ("Qwen/Qwen3-4B", "1cfa9a7208912126459214e8b04321603b3df60c"),
+}
+# What a model needs of its repository: the weights once, no copies in other formats.
+_FILES = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
+
 
 class LLMUnavailable(UserError, RuntimeError):
-    """A language model that is nowhere to be found; says what was tried."""
+    """A language model that cannot be loaded; says why, and what to do."""
 
 
-def best_device() -> torch.device:
-    """CUDA where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def best_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware multiplies it natively, else float32.
-
-    On a CPU that is AVX512-BF16 or AMX: there a training step takes about a
-    third of the float32 step's time. Without them bfloat16 is emulated, and slower.
-    """
-    if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif device.type == "cpu":
-        capabilities = torch.cpu.get_capabilities()
-        native = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-    else:
-        native = False
-    return torch.bfloat16 if native else torch.float32
-
-
-def load(name: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
-    """Load model, tokenizer and revision of a manifest's part, a folder or a hub id."""
+def load(name: str, dtype: torch.dtype, device: torch.device) -> tuple[Any, Any, str]:
+    """Load model, tokenizer and revision of a part, a folder, a short name or a hub id."""
+    if name == qwen3.TINY:
+        model, tokenizer = qwen3.build()
+        return model.to(device, dtype), tokenizer, "random"
+    hub = None
     if _is_manifest(name):
         source, revision = _from_manifest(name), manifests.get(name).version
     elif Path(name).is_dir():
         source, revision = name, "local"
     else:
-        source, revision = name, ""
+        hub, pinned = HUB.get(name, (name, None))
+        source = _from_hub(name, hub, pinned, ["config.json"])
+        revision = Path(source).name
+    _require_memory(name, source, dtype, device)
+    if hub:
+        source = _from_hub(name, hub, revision, _FILES)  # gigabytes, now that they will fit
     try:
         with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=offline())
+            tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
+            if not tokenizer("a").input_ids:  # transformers makes some of nothing
+                raise ValueError("there are no tokenizer's files")
             model = AutoModelForCausalLM.from_pretrained(
-                source, dtype=dtype, local_files_only=offline()
+                source,
+                dtype=dtype,
+                local_files_only=True,
+                device_map={"": device},  # straight to a GPU, not by way of as much memory
             )
+    except (OSError, ValueError, torch.OutOfMemoryError) as error:
+        raise _broken(name, source, error) from error
+    return model, tokenizer, revision
+
+
+def known() -> list[str]:
+    """Names of language models that need no folder and no hub id."""
+    parts = manifests.load_all().values()
+    return [m.name for m in parts if any(f.path.endswith(".gguf") for f in m.files)] + [*HUB]
+
+
+def parameters(folder: str) -> int:
+    """How many parameters the model in ``folder`` has, by its configuration alone."""
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    with torch.device("meta"):
+        return int(AutoModelForCausalLM.from_config(config).num_parameters())
+
+
+def _require_memory(name: str, folder: str, dtype: torch.dtype, device: torch.device) -> None:
+    """Refuse a model whose weights alone are more than what is free."""
+    try:
+        with _quiet():
+            count = parameters(folder)
     except (OSError, ValueError) as error:
-        known = ", ".join(n for n, m in manifests.load_all().items() if m.kind == "part")
+        raise _broken(name, folder, error) from error
+    need = count * dtype.itemsize
+    on_gpu = device.type == "cuda"
+    free = torch.cuda.mem_get_info(device)[0] if on_gpu else psutil.virtual_memory().available
+    if need > free:
+        half = dtype == torch.float32 and " (half as much where the hardware has bfloat16)"
         raise LLMUnavailable(
-            f"language model {name!r} could not be loaded: it is neither a manifest ({known}) nor "
-            f"a folder with a transformers model"
-            f"{', and OFFLINE keeps from the hub' if offline() else ' nor a reachable hub id'}: "
-            f"{error}"
+            f"language model {name!r} has {count / 1e9:.1f} billion parameters, which take "
+            f"{need / 1e9:.1f} GB in {str(dtype).removeprefix('torch.')}{half or ''}, and "
+            f"{free / 1e9:.1f} GB of {'GPU ' if on_gpu else ''}memory are free: close what else "
+            f"uses it, take a {'GPU' if on_gpu else 'machine'} with more, or a smaller model "
+            f"such as smollm2-135m"
+        )
+
+
+def _from_hub(name: str, hub: str, revision: str | None, files: list[str]) -> str:
+    """Folder of a model's ``files`` on the hub, downloaded where they are not here yet."""
+    what = f"language model {name!r}{f' ({hub} on the hub)' if hub != name else ''}"
+    others = f"one of {', '.join(known())}, a folder with a transformers model, or a hub id"
+    try:
+        return snapshot_download(
+            hub, revision=revision, allow_patterns=files, local_files_only=offline()
+        )
+    except GatedRepoError as error:
+        raise LLMUnavailable(
+            f"{what} is read only by those who have agreed to its terms: agree at "
+            f"https://huggingface.co/{hub}, then log in with `hf auth login`"
         ) from error
-    return model, tokenizer, revision or getattr(model.config, "_commit_hash", None) or "unknown"
+    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
+        raise LLMUnavailable(
+            f"{what} is not there, or not for you to see (`hf auth login`): give {others}"
+        ) from error
+    except (OSError, httpx2.HTTPError) as error:
+        why = (
+            "OFFLINE keeps from the hub"
+            if offline()
+            else f"could not be had from the hub ({str(error).splitlines()[0]})"
+        )
+        raise LLMUnavailable(
+            f"{what} is not on this machine, and {why}: run this once with a network, or copy the "
+            f"model's folder here and give its path; or else give {others}"
+        ) from error
+
+
+def _broken(name: str, folder: str, error: Exception) -> LLMUnavailable:
+    return LLMUnavailable(
+        f"language model {name!r} could not be loaded from {folder}: {error}. Such a folder holds "
+        f"config.json, the tokenizer's files and *.safetensors, as save_pretrained writes them"
+    )
 
 
 def weights_sha256(model: torch.nn.Module, as_dtype: torch.dtype | None = None) -> str:

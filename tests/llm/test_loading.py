@@ -64,13 +64,5 @@ def test_no_conversion_is_left_half_done(smollm: FrozenLLM) -> None:
 
 def test_what_is_nowhere_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OFFLINE", "1")
-    with pytest.raises(LLMUnavailable, match=r"'no-such/model'.*smollm2-135m.*OFFLINE"):
+    with pytest.raises(LLMUnavailable, match=r"'no-such/model'.*OFFLINE.*smollm2-135m"):
         FrozenLLM.load("no-such/model")
-
-
-def test_precision_follows_the_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu = torch.device("cpu")
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
-    assert loading_module.best_dtype(cpu) == torch.bfloat16
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
-    assert loading_module.best_dtype(cpu) == torch.float32
