@@ -230,10 +230,9 @@ def fit(
             optimiser.step()
             scheduler.step()
             out.steps += 1
-        scores = torch.zeros(2, dtype=torch.float64, device=llm.device)
-        if main:
-            scores += torch.tensor(_validate(adaptor, llm, val, choose_by, longest))
-        score, logprob = broadcast(scores).tolist()
+        scores = _validate(adaptor, llm, val, choose_by, longest) if main else (0.0, 0.0)
+        agreed = torch.tensor(scores, dtype=torch.float64, device=llm.device)
+        score, logprob = broadcast(agreed).tolist()
         accuracy = score if choose_by == "exact match" else None
         row = Epoch(epoch, float(torch.stack(losses).double().mean()), accuracy, logprob)
         out.history.append(row)

@@ -32,5 +32,5 @@ def test_the_gpu_benchmark_runs_tiny(
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_the_benchmark_says_so(qwen3_gpu: ModuleType) -> None:
-    with pytest.raises(SystemExit, match="no CUDA GPU here.*--tiny"):
+    with pytest.raises(SystemExit, match=r"no CUDA GPU here.*--tiny"):
         qwen3_gpu.main([])

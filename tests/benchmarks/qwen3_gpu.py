@@ -48,7 +48,8 @@ from gemb.train import backward
 DIM, HIDDEN = 3072, 3072  # of the study's vectors and of its adaptor
 VIRTUAL_TOKENS = (1, 32)
 # The names of CIFAR-10's classes, which the study's objects task asks for.
-ANSWERS = "airplane automobile bird cat deer dog frog horse ship truck".split()
+ANSWERS = ["airplane", "automobile", "bird", "cat", "deer"]
+ANSWERS += ["dog", "frog", "horse", "ship", "truck"]
 WARM_UP = 3
 BAR = 60.0  # seconds: the study's "under a minute"
 
