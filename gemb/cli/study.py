@@ -65,11 +65,14 @@ def make_paper(
 
 
 def _say_costs(profile: profiles.Profile) -> None:
-    """What is going to be downloaded and where it will lie, before it is."""
+    """What is going to be downloaded and where it will lie, and where the LLM is going to run."""
     from gemb.data import fetch as fetching
+    from gemb.device import best_device, best_dtype, describe
     from gemb.experiments import needs
 
     typer.echo(f"profile {profile.name}: {profile.purpose} ({profile.duration})")
+    device = best_device()
+    typer.echo(f"language model: {profile.llm}, {describe(best_dtype(device), device)}")
     states = {s.manifest.name: s for s in fetching.status()}
     absent = [states[n] for n in needs.of_profile(profile) if not states[n].present]
     size = sum(s.manifest.download_bytes for s in absent)
