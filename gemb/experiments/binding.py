@@ -23,7 +23,7 @@ TEMPERATURE = 0.05  # sentence-transformers' default for this loss
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)  # weight decay, chosen on held-out pairs
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 60, 256, 1e-3
 FOLDS = 5
-SPEECH = 1000  # sentences beside the few sounds, so that a sound's head hears words too
+SPEECH = 400  # sentences beside the few sounds, so that a sound's head hears words too
 
 
 @dataclass(frozen=True)
