@@ -20,7 +20,7 @@ from gemb.encoders.minilm import MiniLM
 from gemb.encoders.open_bound import OpenBound, named
 
 TEMPERATURE = 0.05  # sentence-transformers' default for this loss
-PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)  # weight decay, chosen on held-out pairs
+PENALTIES = (10.0, 30.0, 100.0, 300.0)  # weight decay, chosen on held-out pairs
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 60, 256, 1e-3
 FOLDS = 5
 SPEECH = 400  # sentences beside the few sounds, so that a sound's head hears words too
