@@ -16,6 +16,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import soundfile
@@ -36,6 +37,7 @@ ESC_CATEGORIES = (
     "airplane", "car_horn", "engine", "chirping_birds", "crow", "rooster", "hen", "cat", "dog",
     "frog", "rain",
 )  # fmt: skip
+READ_TWICE = "THE SEA WAS CALM AND THE SKY WAS CLEAR"
 _SUBJECTS = ("THE OLD MAN", "MY SISTER", "A SMALL DOG", "THE CAPTAIN'S DAUGHTER", "HE")
 _VERBS = ("WALKED SLOWLY", "RAN AWAY", "LOOKED BACK", "SANG QUIETLY")
 _PLACES = (
@@ -128,7 +130,9 @@ def iiit5k(train: int = 40, test: int = 20) -> Files:
     for split, count in (("train", train), ("test", test)):
         rows = np.zeros((1, count), dtype=[(f, object) for f in ("ImgName", "chars", "charBB")])
         for number in range(count):
-            name = f"{split}/{1000 + number // 2 + (500 if split == 'test' else 0)}_{number % 2}.png"
+            name = (
+                f"{split}/{1000 + number // 2 + (500 if split == 'test' else 0)}_{number % 2}.png"
+            )
             out[name] = image(name, 60, 24, "PNG")
             rows[0, number] = (name, f"WORD{number % 10}", np.zeros((5, 4)))
         buffer = io.BytesIO()
@@ -140,7 +144,7 @@ def iiit5k(train: int = 40, test: int = 20) -> Files:
 class _Python2Pickler(pickle._Pickler):  # type: ignore[name-defined,misc]
     """Writes protocol 2 as Python 2 and NumPy 1 do: byte texts, and NumPy's old module names."""
 
-    dispatch = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
+    dispatch: ClassVar[dict[Any, Any]] = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
 
     def save_bytes(self, data: bytes) -> None:
         self.write(pickle.BINSTRING + struct.pack("<i", len(data)) + data)
@@ -197,17 +201,16 @@ def svhn(train: int = 100, test: int = 40) -> Files:
 
 
 def librispeech(part: str, speakers: int = 4) -> Files:
-    """Sentences of 5 to 13 words, twenty a speaker; no two parts share a speaker."""
+    """Some twenty sentences a speaker; the parts share no speaker, and one sentence."""
     first = {"dev-clean": 84, "test-clean": 1089}[part]
     out: Files = {}
     sentences = [f"{s} {v} {p}" for s in _SUBJECTS for v in _VERBS for p in _PLACES]
     for n in range(speakers):
         speaker, chapter = first + n, 121000 + n
-        mine = sentences[n::speakers] if part == "dev-clean" else sentences[-1 - n :: -speakers]
+        end = "AND AGAIN" if part == "dev-clean" else "OR NEVER"
+        mine = [f"{text} {end}" for text in sentences[n::speakers]]
         lines = []
-        for k, text in enumerate(mine):
-            # the parts share no sentence, but one, which is read in both
-            text = text if k == 0 else f"{text} {'AND' if part == 'dev-clean' else 'OR'} AGAIN"
+        for k, text in enumerate((READ_TWICE, "GOOD MORNING", *mine)):
             name = f"{speaker}-{chapter}-{k:04d}"
             out[f"{speaker}/{chapter}/{name}.flac"] = sound(name, seconds=2.3, form="FLAC")
             lines.append(f"{name} {text}\n")

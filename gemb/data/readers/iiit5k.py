@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from gemb.data.fetch import fetch
 from gemb.data.items import Item, Media
 from gemb.data.readers.files import DataFileError
@@ -62,7 +64,6 @@ def items(root: Path | None = None) -> list[Item]:
 
 def _text(value: object) -> str:
     """A MATLAB text, which arrives in one or more arrays of one element."""
-    while hasattr(value, "ravel"):
-        flat = value.ravel()
-        value = flat[0] if len(flat) else ""
+    while isinstance(value, np.ndarray):
+        value = value.ravel()[0] if value.size else ""
     return str(value)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
-from gemb.data.readers.files import DataFileError
+from gemb.data.readers.files import DataFileError, read_bytes
 
 
 def load_variables(path: Path, names: tuple[str, ...], dataset: str) -> list[Any]:
@@ -16,10 +17,9 @@ def load_variables(path: Path, names: tuple[str, ...], dataset: str) -> list[Any
     """
     from scipy.io import loadmat
 
+    content = read_bytes(path, dataset)
     try:
-        found = loadmat(path, appendmat=False)
-    except FileNotFoundError as error:
-        raise DataFileError(path, "the file is missing", dataset) from error
+        found = loadmat(io.BytesIO(content))
     # a damaged file makes the reader trip over anything
     except Exception as error:
         raise DataFileError(path, f"not a whole MATLAB file ({error})", dataset) from error
