@@ -5,13 +5,23 @@ This is the topmost room of the house: it imports nothing of gemb.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from gemb.errors import UnknownName
 
 Modality = Literal["image", "audio", "text"]
 Split = Literal["official", "holdout", "folds", "none"]
+Source = Literal["raw", "released", "official"]
+
+
+@dataclass(frozen=True)
+class Official:
+    """The study's own dataset of a task; the fields are those of :class:`Task`."""
+
+    dataset: str
+    split: Split
+    grouped_by: str
 
 
 @dataclass(frozen=True)
@@ -32,8 +42,9 @@ class Task:
             over groups, where groups are few. ``none``: the data have no
             groups, so only a random split exists.
         grouped_by: What a group is, in words.
-        paper_dataset: The study's dataset.
+        paper_dataset: The study's dataset, as a reader knows it.
         paper_accuracy: The study's exact match on its random 20% split.
+        official: Manifest, reader and leak-free split of the study's dataset.
     """
 
     name: str
@@ -46,6 +57,16 @@ class Task:
     grouped_by: str
     paper_dataset: str
     paper_accuracy: float
+    official: Official
+
+    def under(self, source: str) -> Task:
+        """The task on the data that a profile's source means: ``official`` is the study's own."""
+        if source != "official":
+            return self
+        own = self.official
+        return replace(
+            self, dataset=own.dataset, stand_in="", split=own.split, grouped_by=own.grouped_by
+        )
 
 
 # Prompts and accuracies of the study; it does not give the prompts of digits, gender and
@@ -64,6 +85,7 @@ TASKS: dict[str, Task] = {
             "stamp",
             "CIFAR-10",
             0.97,
+            Official("cifar-10", "official", "none"),
         ),
         Task(
             "clothing",
@@ -76,6 +98,7 @@ TASKS: dict[str, Task] = {
             "none",
             "Fashion-MNIST",
             0.83,
+            Official("fashion-mnist", "official", "none"),
         ),
         Task(
             "digits",
@@ -88,6 +111,7 @@ TASKS: dict[str, Task] = {
             "none",
             "SVHN",
             0.62,
+            Official("svhn", "official", "none"),
         ),
         Task(
             "scene-text",
@@ -100,6 +124,7 @@ TASKS: dict[str, Task] = {
             "font and background",
             "IIIT-5K",
             0.33,
+            Official("iiit5k", "official", "source picture"),
         ),
         Task(
             "gender",
@@ -112,6 +137,7 @@ TASKS: dict[str, Task] = {
             "speaker",
             "RAVDESS",
             0.987,
+            Official("ravdess-gender", "folds", "actor"),
         ),
         Task(
             "emotion",
@@ -124,6 +150,7 @@ TASKS: dict[str, Task] = {
             "voice pack",
             "RAVDESS",
             0.53,
+            Official("ravdess-emotion", "folds", "actor"),
         ),
         Task(
             "words",
@@ -136,6 +163,7 @@ TASKS: dict[str, Task] = {
             "engine or base voice",
             "Google Speech Commands",
             0.94,
+            Official("speech-commands", "holdout", "speaker"),
         ),
         Task(
             "commands",
@@ -148,14 +176,15 @@ TASKS: dict[str, Task] = {
             "engine or base voice",
             "Fluent Speech Commands",
             0.893,
+            Official("fluent-speech-commands", "holdout", "speaker"),
         ),
     )
 }
 
 
-def get(name: str) -> Task:
-    """Return the task called ``name``; the error names the ones there are."""
+def get(name: str, source: str = "raw") -> Task:
+    """The task called ``name`` on the data of ``source``; the error names the ones there are."""
     try:
-        return TASKS[name]
+        return TASKS[name].under(source)
     except KeyError:
         raise UnknownName(f"no task {name!r}; there are: {', '.join(TASKS)}") from None

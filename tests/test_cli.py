@@ -26,6 +26,27 @@ def test_fetch_lists_every_manifest_without_the_network(monkeypatch, tmp_path):
     assert "92.9 MB" in line and "absent" in line and "Apache-2.0" in line
 
 
+def test_the_studys_own_datasets_are_fetched_only_when_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("GEMB_HOME", str(tmp_path))
+    asked = []
+    monkeypatch.setattr("gemb.data.fetch.fetch", lambda name: asked.append(name) or tmp_path)
+    assert runner.invoke(app, ["fetch"]).exit_code == 0
+    assert "fashion-mnist" in asked and not {"ravdess", "celeba", "cifar-10"} & set(asked)
+    assert runner.invoke(app, ["fetch", "ravdess"]).exit_code == 0
+    assert asked[-1] == "ravdess"
+
+
+def test_fetching_from_a_folder_wants_a_name_and_says_what_it_lacks(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("GEMB_HOME", str(tmp_path / "home"))
+    for names, said in (([], "gemb fetch NAME --from FOLDER"), (["celeba"], "does not hold it")):
+        monkeypatch.setattr("sys.argv", ["gemb", "fetch", *names, "--from", str(tmp_path)])
+        with pytest.raises(SystemExit) as done:
+            main()
+        assert done.value.code == 1
+        error = capsys.readouterr().err
+        assert said in error and "Traceback" not in error
+
+
 def test_doctor_prints_no_key(monkeypatch):
     monkeypatch.setenv("GEMINI_API_KEY", "very-secret-key")
     done = runner.invoke(app, ["doctor"])

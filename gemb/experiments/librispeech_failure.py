@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from types import ModuleType
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -17,7 +18,7 @@ from gemb import adaptor, baselines, encoders, metrics, records
 from gemb.data import manifests
 from gemb.data.fetch import cache_dir
 from gemb.data.items import Item
-from gemb.data.readers import spoken_sentences as reader
+from gemb.data.readers import librispeech, spoken_sentences
 from gemb.data.splits import Fold
 from gemb.embed import embed
 from gemb.encoders.base import Encoder
@@ -77,12 +78,20 @@ class Parts:
     test: list[str]
 
 
-def split(profile: Profile, sentences: Sequence[str]) -> Parts:
-    """The first sentences test, the next validate, the others train: none is in two parts."""
+def reader_of(profile: Profile) -> ModuleType:
+    """What yields the sentences: LibriSpeech for the study's own data, else its stand-in."""
+    return librispeech if profile.source == "official" else spoken_sentences
+
+
+def split(profile: Profile, sentences: Sequence[str], unseen: Sequence[str] | None = None) -> Parts:
+    """The first sentences test, the next validate, the others train: none is in two parts.
+
+    Where real people read them, those of ``unseen`` test: by readers of their own.
+    """
     sizes = profile.sentences
-    test = list(sentences[: sizes.test])
-    val = list(sentences[sizes.test : sizes.test + sizes.val])
-    rest = list(sentences[sizes.test + sizes.val :])
+    test = list((sentences if unseen is None else unseen)[: sizes.test])
+    left = list(sentences[sizes.test :] if unseen is None else sentences)
+    val, rest = left[: sizes.val], left[sizes.val :]
     largest = max(sizes.train, *sizes.text_curve, *sizes.audio_curve, *sizes.frames_curve)
     return Parts(rest[:largest], val, test)
 
@@ -91,6 +100,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.OpenVoc
     """Run (or read back) every training of the section and score it against floors and ceilings."""
     started = time.perf_counter()
     sizes = profile.sentences
+    reader = reader_of(profile)
     reader.require()
     llm = FrozenLLM.load(profile.llm)
     vectors = Vectors(
@@ -98,7 +108,8 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.OpenVoc
         encoders.load(profile.encoder),
         encoders.load(profile.text_encoder),
     )
-    parts = split(profile, reader.sentences())
+    official = profile.source == "official"
+    parts = split(profile, reader.sentences(), librispeech.unseen() if official else None)
     jobs = plan(profile, parts, vectors, llm)
     fresh = [j for j in jobs if runs.load(j.run) is None]
     say(f"{len(jobs)} trainings, {len(jobs) - len(fresh)} done before")
@@ -114,7 +125,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.OpenVoc
             vectors.slug("audio"),
             llm.identity().slug,
             manifests.hashes([reader.DATASET]),
-            "raw",
+            "official" if official else "raw",
             time.perf_counter() - started,
         ),
         n_train=sizes.train,
@@ -157,13 +168,15 @@ class Job:
 def plan(profile: Profile, parts: Parts, vectors: Vectors, llm: FrozenLLM) -> list[Job]:
     """Every training of the section, what the main table needs first."""
     sizes = profile.sentences
-    fold = _fold(parts, sizes.train)
+    fold = _fold(profile, parts, sizes.train)
     jobs = [
         _job(profile, "setup", name, fold, vectors, llm, view=view, k=k, seed=seed)
         for seed in profile.seeds
         for name, (view, k) in SETUPS.items()
     ]
-    jobs.append(_job(profile, "setup", TEXT, _fold(parts, sizes.train, "text"), vectors, llm))
+    jobs.append(
+        _job(profile, "setup", TEXT, _fold(profile, parts, sizes.train, "text"), vectors, llm)
+    )
     jobs += [_known(profile, parts, n, vectors, llm) for n in sizes.known]
     for arm, counts in (
         ("text", sizes.text_curve),
@@ -171,7 +184,7 @@ def plan(profile: Profile, parts: Parts, vectors: Vectors, llm: FrozenLLM) -> li
         ("frames", sizes.frames_curve),
     ):
         for count in counts:
-            arm_fold = _fold(parts, count, "text" if arm == "text" else "audio")
+            arm_fold = _fold(profile, parts, count, "text" if arm == "text" else "audio")
             view, stack = ("frames", STACK) if arm == "frames" else ("whole", 1)
             jobs.append(
                 _job(
@@ -188,7 +201,8 @@ def plan(profile: Profile, parts: Parts, vectors: Vectors, llm: FrozenLLM) -> li
     return jobs
 
 
-def _fold(parts: Parts, count: int, modality: str = "audio") -> Fold:
+def _fold(profile: Profile, parts: Parts, count: int, modality: str = "audio") -> Fold:
+    reader = reader_of(profile)
     make = reader.text_item if modality == "text" else reader.item
     train, val, test = (
         tuple(make(s) for s in part) for part in (parts.train[:count], parts.val, parts.test)
@@ -228,7 +242,7 @@ def _job(
     modality = fold.train[0].modality
     items = [*fold.train, *fold.val, *fold.test, *fold.extra]
     job = Run(
-        task=reader.DATASET,
+        task=reader_of(profile).DATASET,
         prompt=PROMPT,
         protocol="leak-free",
         number=0,
@@ -251,7 +265,7 @@ def _job(
 
 def _known(profile: Profile, parts: Parts, count: int, vectors: Vectors, llm: FrozenLLM) -> Job:
     """``count`` sentences by training voices; asked by other voices, beside unseen sentences."""
-    known = parts.train[:count]
+    known, reader = parts.train[:count], spoken_sentences  # which has several voices a sentence
     train = [reader.item(s, v) for s in known for v in reader.training_voices(s)]
     val = [reader.item(s, reader.training_voices(s, 4)[3]) for s in known[: profile.sentences.val]]
     test = [reader.item(s, reader.test_voice(s)) for s in known[: profile.sentences.test]]
@@ -414,12 +428,12 @@ def typical(sentences: Sequence[str], among: int = 200) -> str:
 
 def _ceilings(profile: Profile, parts: Parts) -> list[records.SpeechResult]:
     """What a real recogniser hears in the same clips, by engine."""
-    items = [reader.item(s) for s in parts.test[: profile.sentences.transcripts]]
+    items = [reader_of(profile).item(s) for s in parts.test[: profile.sentences.transcripts]]
     heard = transcripts(items)
     out = []
-    engines = sorted({i.meta["engine"] for i in items})
+    engines = sorted({i.meta["engine"] for i in items if "engine" in i.meta})
     for engine in (None, *engines):
-        some = [i for i in items if engine in (None, i.meta["engine"])]
+        some = [i for i in items if engine in (None, i.meta.get("engine"))]
         out.append(
             score(
                 "Moonshine's transcript" + (f", {engine}" if engine else ""),
@@ -511,6 +525,7 @@ def _probe(profile: Profile, arm: str, parts: Parts, vectors: Vectors) -> record
     Words are those in most training sentences, but in no more than half of them, that also are
     in a test sentence and not in all. The penalty is the same for all words.
     """
+    reader = reader_of(profile)
     make = reader.text_item if arm == "text" else reader.item
     train = parts.train[: profile.sentences.train]
     items = [make(s) for s in (*train, *parts.test)]

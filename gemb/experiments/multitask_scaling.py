@@ -86,7 +86,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.Multita
             profile,
             data[sizes.encoders[0]].slug,
             llm.identity().slug,
-            manifests.hashes(tasks.get(t).dataset for t in profile.tasks),
+            manifests.hashes(tasks.get(t, profile.source).dataset for t in profile.tasks),
             " and ".join(sorted({d.source for d in data.values()})),
             time.perf_counter() - started,
         ),
@@ -115,7 +115,11 @@ def prepare(profile: Profile, encoder: str) -> Data:
             "encoder": encoder,
             "sizes": sizes.sizes,
             "sizes_by_task": {
-                **{n: one_fold for n in profile.tasks if tasks.get(n).split == "folds"},
+                **{
+                    n: one_fold
+                    for n in profile.tasks
+                    if tasks.get(n, profile.source).split == "folds"
+                },
                 **sizes.sizes_by_task,
             },
             "protocols": ("leak-free",),
@@ -344,7 +348,7 @@ def _shared(task: str, items: Sequence[Item], texts: Sequence[str], profile: Pro
         [metrics.exact_match(t, i.answer) for t, i in zip(texts, items, strict=True)], dtype=float
     )
     boot = Bootstrap([i.answer for i in items], [i.group or i.id for i in items], profile.bootstrap)
-    labels = {metrics.normalise(a) for a in _labels(task, items)}
+    labels = {metrics.normalise(a) for a in _labels(task, profile.source, items)}
     said = [metrics.normalise(t) for t in texts]
     return SharedTask(
         task=task,
@@ -356,9 +360,9 @@ def _shared(task: str, items: Sequence[Item], texts: Sequence[str], profile: Pro
     )
 
 
-def _labels(task: str, items: Sequence[Item]) -> Sequence[str]:
+def _labels(task: str, source: str, items: Sequence[Item]) -> Sequence[str]:
     """The answers there are: of the manifest where it lists them."""
-    return manifests.get(tasks.get(task).dataset).classes or [i.answer for i in items]
+    return manifests.get(tasks.get(task, source).dataset).classes or [i.answer for i in items]
 
 
 def _swap(
@@ -386,10 +390,12 @@ def _swap(
             ]
             row: dict = {"k": trial.k, "asked": asked, "items": len(texts)}
             for task in SWAPPED:
-                labels = {metrics.normalise(a) for a in _labels(task, data.folds[task].test)}
+                known = _labels(task, profile.source, data.folds[task].test)
+                labels = {metrics.normalise(a) for a in known}
                 row[f"answers of {task}"] = float(np.mean([t in labels for t in texts]))
             truth = [i.meta.get("gender", "") if asked == "gender" else i.answer for i in clips]
-            right = [metrics.exact_match(t, a) for t, a in zip(texts, truth, strict=True)]
-            row["right"] = float(np.mean(right))
+            # not every dataset of words says who speaks
+            right = [metrics.exact_match(t, a) for t, a in zip(texts, truth, strict=True) if a]
+            row["right"] = float(np.mean(right)) if right else None
             out.append(row)
     return out

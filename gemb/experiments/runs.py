@@ -138,7 +138,7 @@ def embedded(
     Args:
         items: All of one source.
         encoder: Makes what is neither stored nor released.
-        source: ``raw`` or ``released``, as :func:`gemb.data.load.load` said.
+        source: ``raw``, ``official`` or ``released``, as :func:`gemb.data.load.load` said.
         label: Of the progress shown.
         folder: Of the stores; the cache if it is not given.
     """

@@ -108,7 +108,7 @@ def prepare(profile: Profile, folder: Path | None = None) -> tuple[list[Prepared
     slug = encoder.identity().slug
     out, seconds = [], 0.0
     for name in profile.tasks:
-        task, sizes = tasks.get(name), profile.sizes_of(name)
+        task, sizes = tasks.get(name, profile.source), profile.sizes_of(name)
         loaded = load(task, profile.source)
         if loaded.source == "released" and profile.source == "raw":
             log.warning(

@@ -30,8 +30,8 @@ def _single(record: MultitaskRecord, encoder: str) -> dict[str, SharedTask]:
     return {r.task: r for r in record.single[encoder]}
 
 
-def _title(task: str) -> str:
-    found = tasks.get(task)
+def _title(record: MultitaskRecord, task: str) -> str:
+    found = tasks.get(task, record.provenance.source)
     return found.title + ("*" if found.stand_in else "")
 
 
@@ -44,7 +44,7 @@ def shared_table(record: MultitaskRecord) -> Shown:
         for task, own in single.items():
             row = {
                 "encoder": encoder,
-                "task": _title(task),
+                "task": _title(record, task),
                 "its own adaptor": percent(own.accuracy),
             }
             for trial in sweep:
@@ -182,7 +182,7 @@ def swap_table(record: MultitaskRecord) -> Shown:
             "asked": tasks.get(row["asked"]).prompt,
             "answers that are words": f"{100 * row['answers of words']:.0f}%",
             "answers that are genders": f"{100 * row['answers of gender']:.0f}%",
-            "right": f"{100 * row['right']:.0f}%",
+            "right": "–" if row["right"] is None else f"{100 * row['right']:.0f}%",
             "clips": row["items"],
         }
         for row in record.swap

@@ -36,13 +36,13 @@ def method_of(result: TaskResult, method: str) -> MethodResult | None:
 
 def data_of(result: TaskResult) -> str:
     """The data a result is on, and that they are a stand-in where they are."""
-    task = tasks.get(result.task)
+    task = tasks.get(result.task, result.source)
     return f"stand-in: {task.stand_in}" if task.stand_in else task.paper_dataset
 
 
 def _title(result: TaskResult) -> str:
     """The task's title, starred where its data are a stand-in."""
-    task = tasks.get(result.task)
+    task = tasks.get(result.task, result.source)
     return task.title + ("*" if task.stand_in else "")
 
 
@@ -215,6 +215,7 @@ def splits_table(record: SingleTaskRecord) -> Shown:
         if not (record.has(task) and record.has(task, "random")):
             continue
         fixed, drawn = record.of(task), record.of(task, "random")
+        group = tasks.get(task, fixed.source).grouped_by
         rows.append(
             {
                 "task": tasks.get(task).title,
@@ -222,8 +223,8 @@ def splits_table(record: SingleTaskRecord) -> Shown:
                 if fixed.split == "none"
                 else {
                     "official": "the official test set",
-                    "holdout": f"unseen {tasks.get(task).grouped_by}",
-                    "folds": f"folds over {tasks.get(task).grouped_by}s",
+                    "holdout": f"unseen {group}",
+                    "folds": f"folds over {group}s",
                 }[fixed.split],
                 "leak-free": percent(fixed.method("adaptor").accuracy),
                 "random fifth": percent(drawn.method("adaptor").accuracy),

@@ -72,7 +72,7 @@ def accuracy_chart(record: SingleTaskRecord) -> Shown:
         axes.set_yticks(
             range(len(results)),
             [
-                tasks.get(r.task).title + ("" if tasks.get(r.task).stand_in == "" else "*")
+                tasks.get(r.task).title + ("*" if tasks.get(r.task, r.source).stand_in else "")
                 for r in results
             ],
         )

@@ -12,7 +12,14 @@ from gemb.experiments import librispeech_failure as section
 @pytest.mark.parametrize("name", list(profiles.PROFILES))
 def test_no_test_sentence_is_ever_trained_on(name):
     profile = profiles.get(name)
-    parts = section.split(profile, released.sentences())
+    given = released.sentences()
+    official = profile.source == "official"  # whose test sentences have readers of their own
+    parts = (
+        section.split(profile, given[:5000], given[5000:])
+        if official
+        else section.split(profile, given)
+    )
+    assert not official or set(parts.test) <= set(given[5000:])
     train, val, test = map(set, (parts.train, parts.val, parts.test))
     assert not train & test and not train & val and not val & test
     sizes = profile.sentences

@@ -54,13 +54,14 @@ def seed_of(*parts: object) -> int:
 
 
 def pixels_medium(pixels: np.ndarray) -> Media:
-    """A grey image ``[height, width]`` of bytes as a PNG that is encoded when asked for.
+    """An image of bytes, grey ``[height, width]`` or colour ``[height, width, 3]``, as a PNG
+    that is encoded when asked for.
 
     The key is made from the pixels, not from the PNG, whose bytes depend on
     the version of the compressor.
     """
     recipe = {
-        "generator": "grey-png",
+        "generator": "grey-png" if pixels.ndim == 2 else "rgb-png",
         "version": 1,
         "shape": list(pixels.shape),
         "pixels": hashlib.sha256(pixels.tobytes()).hexdigest(),
