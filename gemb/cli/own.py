@@ -1,0 +1,80 @@
+"""Your own data: train an adaptor, ask it, publish it and fetch it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gemb.cli.app import app
+from gemb.errors import UserError
+
+
+@app.command()
+def train(
+    data: Annotated[Path, typer.Option(help="CSV file: path, answer; optional group, prompt")],
+    out: Annotated[Path, typer.Option(help="folder that the adaptor is written to")],
+    prompt: Annotated[str, typer.Option(help="what is asked about every file")],
+    encoder: Annotated[str, typer.Option(help="see `gemb encoders`")] = "open-concat",
+    llm: Annotated[
+        str, typer.Option(help="language model: manifest, folder or hub id")
+    ] = "smollm2-135m",
+    tokens: Annotated[int, typer.Option(min=1, help="virtual tokens a file")] = 1,
+    epochs: Annotated[int, typer.Option(min=1, help="at most; the best is kept")] = 5,
+    seed: Annotated[int, typer.Option(help="of split, initialisation and order")] = 0,
+) -> None:
+    """Train an adaptor on your own files, test it, and write it with its model card."""
+    from gemb.experiments import own_data
+
+    own_data.train(
+        data,
+        encoder,
+        llm,
+        prompt,
+        out,
+        num_virtual_tokens=tokens,
+        epochs=epochs,
+        seed=seed,
+        say=typer.echo,
+    )
+    card = (out / "README.md").read_text(encoding="utf-8")
+    typer.echo("\n" + card.split("---\n", 2)[-1].strip() + "\n")
+    typer.echo(f"written to {out}")
+
+
+@app.command()
+def ask(
+    adaptor: Annotated[str, typer.Argument(help="folder or hub id")],
+    about: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE... [PROMPT]",
+            help="the last one is the prompt unless it is a file; without, the adaptor's own. "
+            "With {media} in it, all files are asked about at once",
+        ),
+    ],
+    encoder: Annotated[
+        str, typer.Option(help="where the adaptor's own cannot be loaded under its name")
+    ] = "",
+    llm: Annotated[str, typer.Option(help="the same for the language model")] = "",
+) -> None:
+    """Ask about files: a line each with the answer and the probability that the model gives it."""
+    from gemb.encoders import Failure
+    from gemb.experiments import own_data
+
+    prompt = "" if Path(about[-1]).is_file() else about[-1]
+    files = about[:-1] if prompt else about
+    if not files:
+        raise UserError(
+            f"{prompt} is no file, so it was taken as the prompt: give a file before it"
+        )
+    failed = 0
+    for name, answer in own_data.ask(adaptor, files, prompt, encoder=encoder, llm=llm):
+        if isinstance(answer, Failure):
+            failed += 1
+            typer.secho(answer.reason, fg="red", err=True)
+        else:
+            typer.echo(f"{name}\t{answer.text}\t{own_data.confidence(answer):.2f}")
+    if failed:
+        raise UserError(f"{failed} of {len(files)} files could not be used (see above)")
