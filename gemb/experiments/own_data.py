@@ -30,7 +30,7 @@ from gemb.metrics import Bootstrap, Interval
 from gemb.profiles import Training
 from gemb.store import Store
 from gemb.tasks import Modality
-from gemb.train import Fit, fit
+from gemb.train import Epoch, Fit, fit
 
 log = logging.getLogger(__name__)
 
@@ -255,10 +255,7 @@ def train(
             num_virtual_tokens=num_virtual_tokens,
             seed=seed,
             about={"encoder": encoder, "llm": llm, "prompt": prompt},
-            progress=lambda e, noise=noise: say(  # type: ignore[misc]
-                f"noise {noise}, epoch {e.epoch}: loss {e.train_loss:.2f}, "
-                f"validation {e.val_accuracy:.1%}"
-            ),
+            progress=_told(noise, say),
         )
         if best is None or _score(fitted) > _score(best):
             best = fitted
@@ -270,6 +267,12 @@ def train(
     best.adaptor.save_pretrained(out, model_card_kwargs={"report": card})
     _write_answers(report, out / "test_answers.csv")
     return report
+
+
+def _told(noise: float, say: Callable[[str], None]) -> Callable[[Epoch], None]:
+    return lambda e: say(
+        f"noise {noise}, epoch {e.epoch}: loss {e.train_loss:.2f}, validation {e.val_accuracy:.1%}"
+    )
 
 
 def _embedded(items: Sequence[Item], done: Embedded) -> list[Item]:

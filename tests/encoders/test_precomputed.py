@@ -35,7 +35,9 @@ def item(name):
 def test_every_id_gets_its_own_row_in_any_order(tmp_path, ids, dim, kind, fixed, data):
     vectors = np.arange(len(ids) * dim, dtype=np.float32).reshape(len(ids), dim)
     column = pa.list_(kind, dim) if fixed else pa.list_(kind)
-    file = written(tmp_path / "v.parquet", ids, list(vectors.astype(kind.to_pandas_dtype())), column)
+    file = written(
+        tmp_path / "v.parquet", ids, list(vectors.astype(kind.to_pandas_dtype())), column
+    )
     encoder = encoders.load(f"precomputed:{file}")
     asked = data.draw(st.lists(st.sampled_from(ids)))
     found = encoder.encode([item(i) for i in asked])
