@@ -159,19 +159,19 @@ def split(items: Sequence[Item], seed: int = 0) -> Fold:
             f"{len(set(groups))} groups: training, validation and test need one each at least"
         )
 
-    def held(index: np.ndarray) -> np.ndarray:
-        """The places within ``index`` that are held out of it."""
+    def held(index: list[int]) -> list[int]:
+        """Those of ``index`` that are held out of it."""
         some = [groups[k] for k in index]
         parts = StratifiedGroupKFold(min(5, len(set(some))), shuffle=True, random_state=seed)
-        return next(parts.split(index, [items[k].answer for k in index], some))[1]
+        _, out = next(parts.split(index, [items[k].answer for k in index], some))
+        return [index[k] for k in out]
 
-    everything = np.arange(len(items))
     with warnings.catch_warnings():  # an answer with fewer items than parts is no error here
         warnings.simplefilter("ignore", UserWarning)
-        test = held(everything)
-        rest = np.delete(everything, test)
-        chosen = held(rest)
-    val, train = rest[chosen], np.delete(rest, chosen)
+        test = held(list(range(len(items))))
+        rest = sorted(set(range(len(items))) - set(test))
+        val = held(rest)
+    train = sorted(set(rest) - set(val))
     if len({metrics.normalise(items[k].answer) for k in train}) < 2:
         raise OwnDataError(
             "the groups leave one answer alone to train on: each answer should be in several groups"

@@ -100,7 +100,8 @@ def test_no_group_and_no_file_is_in_two_parts(groups, seed, named):
     try:
         fold = own_data.split(items, seed)
     except OwnDataError as error:
-        assert "one answer alone" in str(error)
+        if "one answer alone" not in str(error):
+            raise
         return
     parts = [fold.train, fold.val, fold.test]
     assert all(parts) and sorted(i.id for p in parts for i in p) == sorted(i.id for i in items)
