@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import logging
 import math
-import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from sklearn.model_selection import StratifiedGroupKFold
 
 from gemb import baselines, encoders, metrics, records
 from gemb.adaptor import Adaptor
@@ -145,38 +143,35 @@ def read(table: Path, by_id: bool = False) -> list[Item]:
 
 
 def split(items: Sequence[Item], seed: int = 0) -> Fold:
-    """A fifth of the items for testing, a fifth of the rest for validation, like in answers.
+    """A fifth of the groups for testing, a fifth of the rest for validation, like in answers.
 
-    No group is in two parts. Items without one are grouped by their content: a file that is asked
-    several things, or that lies there twice, is never in training and test at once.
+    Items without a group are grouped by their content: a file that is asked several things, or
+    that lies there twice, is never in training and test at once.
 
     Raises:
         OwnDataError: There are fewer than three groups, or one answer is left to train on.
     """
-    groups = [i.group or i.media.key for i in items]
-    if len(set(groups)) < 3:
+    groups: dict[str, list[Item]] = defaultdict(list)
+    for i in items:
+        groups[i.group or i.media.key].append(i)
+    if len(groups) < 3:
         raise OwnDataError(
-            f"{len(set(groups))} groups: training, validation and test need one each at least"
+            f"{len(groups)} groups: training, validation and test need one each at least"
         )
-
-    def held(index: list[int]) -> list[int]:
-        """Those of ``index`` that are held out of it."""
-        some = [groups[k] for k in index]
-        parts = StratifiedGroupKFold(min(5, len(set(some))), shuffle=True, random_state=seed)
-        _, out = next(parts.split(index, [items[k].answer for k in index], some))
-        return [index[k] for k in out]
-
-    with warnings.catch_warnings():  # an answer with fewer items than parts is no error here
-        warnings.simplefilter("ignore", UserWarning)
-        test = held(list(range(len(items))))
-        rest = sorted(set(range(len(items))) - set(test))
-        val = held(rest)
-    train = sorted(set(rest) - set(val))
-    if len({metrics.normalise(items[k].answer) for k in train}) < 2:
+    shuffled = [str(g) for g in np.random.default_rng(seed).permutation(sorted(groups))]
+    # every fifth of a list in the order of answers has these in proportion
+    rest = sorted(shuffled, key=lambda g: Counter(i.answer for i in groups[g]).most_common(1)[0][0])
+    parts = []
+    for _ in ("test", "val"):
+        held = rest[min(2, len(rest) - 1) :: 5]
+        parts.append(held)
+        rest = [g for g in rest if g not in set(held)]
+    test, val, train = (tuple(i for g in part for i in groups[g]) for part in (*parts, rest))
+    if len({metrics.normalise(i.answer) for i in train}) < 2:
         raise OwnDataError(
             "the groups leave one answer alone to train on: each answer should be in several groups"
         )
-    return Fold(*(tuple(items[k] for k in part) for part in (train, val, test)))
+    return Fold(train, val, test)
 
 
 @dataclass
