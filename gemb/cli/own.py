@@ -26,7 +26,10 @@ def train(
         str, typer.Option(help="language model: manifest, folder or hub id")
     ] = "smollm2-135m",
     tokens: Annotated[int, typer.Option(min=1, help="virtual tokens a file")] = 1,
-    epochs: Annotated[int, typer.Option(min=1, help="at most; the best is kept")] = 5,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="at most, the best is kept; more the fewer the files"),
+    ] = None,
     seed: Annotated[int, typer.Option(help="of split, initialisation and order")] = 0,
 ) -> None:
     """Train an adaptor on your own files, test it, and write it with its model card."""

@@ -39,6 +39,9 @@ MIN_ITEMS = 20
 # The adaptor's one setting that is chosen on validation items, as the baseline's penalty is: the
 # two values that the study's tasks are best with.
 NOISES = (0.7, 1.5)
+# Training items times epochs, unless told otherwise: some 200 steps, below which few items are not
+# learnt, however clear they are.
+PASSES = 900
 SHOWN = 5  # of the lines or files that an error names
 _SOUNDS = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".g722"}
 _TEXTS = {".txt", ".md"}
@@ -204,7 +207,7 @@ def train(
     out: Path,
     *,
     num_virtual_tokens: int = 1,
-    epochs: int = 5,
+    epochs: int | None = None,
     seed: int = 0,
     say: Callable[[str], None] = print,
 ) -> Report:
@@ -217,7 +220,8 @@ def train(
         prompt: Asked of every item that has none of its own in the table.
         out: Folder, made if it is not there; one that holds something else is refused.
         num_virtual_tokens: k.
-        epochs: Passes over the training items; the best on validation items is kept.
+        epochs: Passes over the training items; the best on validation items is kept. More of
+            them the fewer the items, unless given.
         seed: Of the split, the initialisation and the order.
         say: Told how far it is.
 
@@ -239,13 +243,14 @@ def train(
         f"language model {llm} ({model.device}, {str(model.dtype).removeprefix('torch.')})"
     )
     parts = [_examples(p, done.vectors, model, prompt) for p in (fold.train, fold.val, fold.test)]
+    epochs = epochs or max(3, round(PASSES / len(fold.train)))
     best: Fit | None = None
     for noise in NOISES:
         fitted = fit(
             model,
             parts[0],
             parts[1],
-            Training(noise=noise, epochs=epochs),
+            Training(noise=noise, epochs=epochs, patience=max(3, epochs // 3)),
             encoder=maker.identity().slug,
             num_virtual_tokens=num_virtual_tokens,
             seed=seed,

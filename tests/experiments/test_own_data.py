@@ -179,7 +179,7 @@ def test_trained_tested_described_and_asked(tmp_path, monkeypatch, caplog):
     file, path = vectors_and_table(tmp_path)
     out = tmp_path / "adaptor"
     said = []
-    options = {"epochs": 3, "say": said.append}
+    options = {"epochs": 8, "say": said.append}
     report = own_data.train(path, f"precomputed:{file}", "smollm2-135m", "What?", out, **options)
     assert "left out: thing 999: no row of v.parquet has this id" in caplog.text
     assert sum(report.sizes.values()) == 60 and report.groups == 12

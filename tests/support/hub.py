@@ -32,6 +32,10 @@ class Hub(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
 
+def _etag(data: bytes) -> str:
+    return hashlib.sha1(data).hexdigest()
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Hub
@@ -90,13 +94,17 @@ class _Handler(BaseHTTPRequestHandler):
         if files is None:
             return self._send(404, {"error": "no"}, X_Error_Code="RepoNotFound")
         if parts[0] == "api":
-            listed = [{"rfilename": f} for f in files]
-            return self._send(200, {"id": name, "sha": COMMIT, "siblings": listed})
+            if parts[4:5] == ["tree"]:
+                tree = [
+                    {"type": "file", "path": f, "size": len(d), "oid": _etag(d)}
+                    for f, d in files.items()
+                ]
+                return self._send(200, tree)
+            return self._send(200, {"id": name, "sha": COMMIT})
         data = files.get("/".join(parts[4:]))  # owner/name/resolve/revision/path
         if data is None:
             return self._send(404, {"error": "no"}, X_Error_Code="EntryNotFound")
-        etag = hashlib.sha1(data).hexdigest()
-        return self._send(200, data, ETag=f'"{etag}"', X_Repo_Commit=COMMIT)
+        return self._send(200, data, ETag=f'"{_etag(data)}"', X_Repo_Commit=COMMIT)
 
     do_HEAD = do_GET
 
