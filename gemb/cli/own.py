@@ -46,9 +46,6 @@ def train(
         seed=seed,
         say=typer.echo,
     )
-    card = (out / "README.md").read_text(encoding="utf-8")
-    typer.echo("\n" + card.split("---\n", 2)[-1].strip() + "\n")
-    typer.echo(f"written to {out}")
 
 
 @app.command()

@@ -18,6 +18,7 @@ from gemb.adaptor import Adaptor
 from gemb.data.fetch import cache_dir, offline
 from gemb.data.items import Item, Media
 from gemb.data.splits import Fold
+from gemb.device import this_process
 from gemb.embed import Embedded, embed
 from gemb.encoders import Failure
 from gemb.errors import UserError
@@ -42,6 +43,7 @@ NOISES = (0.7, 1.5)
 # Training items times epochs, unless told otherwise: some 200 steps, below which few items are not
 # learnt, however clear they are.
 PASSES = 900
+PARTS = {"train": "to train on", "val": "to choose by", "test": "to test"}
 SHOWN = 5  # of the lines or files that an error names
 _SOUNDS = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".g722"}
 _TEXTS = {".txt", ".md"}
@@ -213,6 +215,8 @@ def train(
 ) -> Report:
     """Train an adaptor on a table of files and write it, with its model card, to ``out``.
 
+    Under ``accelerate launch`` all processes share the work, and the main one writes.
+
     Args:
         table: As :func:`read` wants it.
         encoder: Spec of the encoder.
@@ -230,18 +234,19 @@ def train(
     """
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not _is_adaptor(out))):
         raise OwnDataError(f"{out} holds something else than an adaptor: give another folder")
+    process = this_process()
+    if not process.is_main_process:
+        say = _unsaid
     maker = encoders.load(encoder)
     items = read(table, encoders.card(encoder).by_id)
     say(f"{len(items)} items, {len({i.answer for i in items})} answers; encoder {encoder}")
-    done = embed(items, maker, Store(cache_dir() / "vectors"))
+    with process.main_process_first():
+        done = embed(items, maker, Store(cache_dir() / "vectors"))
     items = _embedded(items, done)
     fold = split(items, seed)
+    sizes = ", ".join(f"{len(getattr(fold, p))} {name}" for p, name in PARTS.items())
+    say(f"{sizes}; language model {llm}")
     model = FrozenLLM.load(llm)
-    sizes = {p: len(getattr(fold, p)) for p in ("train", "val", "test")}
-    say(
-        f"{sizes['train']} to train on, {sizes['val']} to choose by, {sizes['test']} to test; "
-        f"language model {llm} ({model.device}, {str(model.dtype).removeprefix('torch.')})"
-    )
     parts = [_examples(p, done.vectors, model, prompt) for p in (fold.train, fold.val, fold.test)]
     epochs = epochs or max(3, round(PASSES / len(fold.train)))
     best: Fit | None = None
@@ -261,12 +266,18 @@ def train(
             best = fitted
     assert best is not None
     report = _report(best, fold, parts, model, done, prompt)
-    for name in ("README.md", "config.json"):  # an earlier training's
-        (out / name).unlink(missing_ok=True)
     card = model_card(report, encoder, llm, prompt, table.name)
-    best.adaptor.save_pretrained(out, model_card_kwargs={"report": card})
-    _write_answers(report, out / "test_answers.csv")
+    if process.is_main_process:
+        for name in ("README.md", "config.json"):  # an earlier training's
+            (out / name).unlink(missing_ok=True)
+        best.adaptor.save_pretrained(out, model_card_kwargs={"report": card})
+        _write_answers(report, out / "test_answers.csv")
+    say(f"\n{card}\n\nwritten to {out}")
     return report
+
+
+def _unsaid(text: str) -> None:
+    """Of several processes one speaks."""
 
 
 def _told(noise: float, say: Callable[[str], None]) -> Callable[[Epoch], None]:
@@ -315,7 +326,7 @@ def _report(
     prompt: str,
 ) -> Report:
     test = fold.test
-    longest = 1 + max(len(llm.tokenizer(a).input_ids) for p in parts for a in set(p.answers))
+    longest = max(llm.count_labels([a]) for p in parts for a in set(p.answers))
     given = predict(fitted.adaptor, llm, parts[2], max_new_tokens=longest)
     blind = predict(None, llm, parts[2], max_new_tokens=longest)
 
@@ -329,7 +340,7 @@ def _report(
     bootstrap = Bootstrap([i.answer for i in test], [i.group or i.media.key for i in test])
     known = {metrics.normalise(i.answer) for i in fold.train}
     return Report(
-        sizes={p: len(getattr(fold, p)) for p in ("train", "val", "test")},
+        sizes={p: len(getattr(fold, p)) for p in PARTS},
         groups=len({i.group for p in (fold.train, fold.val, test) for i in p if i.group}),
         answers=dict(Counter(i.answer for i in (*fold.train, *fold.val, *test)).most_common()),
         unseen=sum(metrics.normalise(i.answer) not in known for i in test),
