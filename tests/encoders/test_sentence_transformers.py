@@ -1,6 +1,7 @@
 """Real SentenceTransformer models of tiny random weights: of texts, of pictures, of sounds."""
 
 import io
+import json
 
 import numpy as np
 import pytest
@@ -57,14 +58,22 @@ def image_model(folder):
 
 
 def sound_model(folder):
-    from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+    from transformers import (
+        Wav2Vec2Config,
+        Wav2Vec2CTCTokenizer,
+        Wav2Vec2FeatureExtractor,
+        Wav2Vec2Model,
+        Wav2Vec2Processor,
+    )
 
     convolutions = {"conv_dim": (8, 8), "conv_stride": (5, 4), "conv_kernel": (10, 8)}
     positions = {"num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 2}
     Wav2Vec2Model(
         Wav2Vec2Config(**SMALL, **convolutions, **positions, num_feat_extract_layers=2)
     ).save_pretrained(folder)
-    Wav2Vec2FeatureExtractor(sampling_rate=8000).save_pretrained(folder)
+    (folder / "vocab.json").write_text(json.dumps({w: n for n, w in enumerate([*WORDS, "|"])}))
+    letters = Wav2Vec2CTCTokenizer(str(folder / "vocab.json"))
+    Wav2Vec2Processor(Wav2Vec2FeatureExtractor(sampling_rate=8000), letters).save_pretrained(folder)
 
 
 @pytest.fixture(scope="module")
