@@ -22,6 +22,20 @@ MIN_SPREAD = 1e-6
 SPREAD_FLOOR = 0.5
 
 
+# What `save_pretrained` and `push_to_hub` make the model card of; ``report`` is what a training
+# has to say of itself.
+MODEL_CARD = """---
+{{ card_data }}
+---
+
+{{ report | default("# An adaptor of gemb", true) }}
+
+It turns the vectors of one frozen encoder into virtual tokens for one frozen language model, and is
+of no use with others: `config.json` names both, and loading it with others is refused. It is
+loaded by `gemb ask`, or in Python by `gemb.adaptor.Adaptor.from_pretrained`.
+"""
+
+
 class AdaptorMismatch(UserError, ValueError):
     """An adaptor was asked to work with another encoder or LLM than it was trained for."""
 
@@ -57,6 +71,7 @@ class Adaptor(
     library_name="gemb",
     license="apache-2.0",
     tags=["virtual tokens", "embedding", "frozen language model"],
+    model_card_template=MODEL_CARD,
 ):
     """``Linear(D, hidden) → GELU → Linear(hidden, k·H)`` after standardising each dimension.
 
@@ -79,6 +94,8 @@ class Adaptor(
         condition: Width of what tells prompts apart, 0 without. Each hidden unit is then scaled
             and shifted by linear functions of it (FiLM: Perez et al., 2018), which start as the
             identity.
+        about: What it takes to use it elsewhere: ``encoder`` and ``llm``, by which both are
+            loaded, and the ``prompt`` it was trained with.
     """
 
     mean: Tensor
@@ -97,8 +114,10 @@ class Adaptor(
         noise: float = 0.0,
         output_scale: float = 1.0,
         condition: int = 0,
+        about: dict[str, str] | None = None,
     ):
         super().__init__()
+        self.about = about or {}
         if condition and not hidden:
             raise ValueError("a linear adaptor has no hidden units to condition on the prompt")
         self.condition = condition

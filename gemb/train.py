@@ -159,6 +159,7 @@ def fit(
     choose_by: Choice = "exact match",
     film: bool = False,
     start: Mapping[str, Tensor] | None = None,
+    about: Mapping[str, str] | None = None,
     progress: Callable[[Epoch], None] | None = None,
 ) -> Fit:
     """Train an adaptor on ``train`` and keep the epoch that is best on ``val``.
@@ -182,6 +183,7 @@ def fit(
         choose_by: ``exact match`` or ``surprisal``.
         film: Condition the hidden layer on the prompt.
         start: Weights to start from, in place of the warm start.
+        about: Kept with the adaptor, which see.
         progress: Called after each epoch, in the main process.
     """
     started = time.perf_counter()
@@ -197,6 +199,7 @@ def fit(
         noise=settings.noise,
         output_scale=settings.output_scale,
         condition=llm.hidden_size if film else 0,
+        about=dict(about or {}),
     )
     if settings.standardise:
         adaptor.standardise_by(train.rows)

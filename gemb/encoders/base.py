@@ -46,11 +46,16 @@ class Encoder(Protocol):
     ``chunks:<seconds>`` and ``frames`` exist where ``views`` says so.
     """
 
-    name: str
-    revision: str
-    dim: int
-    modalities: tuple[Modality, ...]
-    views: tuple[str, ...]
+    @property
+    def name(self) -> str: ...
+    @property
+    def revision(self) -> str: ...
+    @property
+    def dim(self) -> int: ...
+    @property
+    def modalities(self) -> tuple[Modality, ...]: ...
+    @property
+    def views(self) -> tuple[str, ...]: ...
 
     def identity(self, view: str = "whole") -> EncoderIdentity: ...
 
@@ -61,3 +66,50 @@ class Encoder(Protocol):
         no row is dropped or shifted and the other items go on.
         """
         ...
+
+
+class ItemEncoder:
+    """An encoder that takes one item after the other: ``name``, ``dim``, ``modalities`` and
+    :meth:`vector` are all that is left to say.
+
+    Attributes:
+        revision: To be changed with the weights.
+        preprocessing: To be raised whenever the same weights would give another vector.
+    """
+
+    name: str
+    revision: str = "1"
+    preprocessing: str = "1"
+    dim: int
+    modalities: tuple[Modality, ...]
+    views: tuple[str, ...] = ("whole",)
+
+    def vector(self, item: Item) -> np.ndarray:
+        """The vector ``[D]`` of an item; whatever it raises becomes that item's failure."""
+        raise NotImplementedError
+
+    def identity(self, view: str = "whole") -> EncoderIdentity:
+        """What decides a vector; there is one view."""
+        if view != "whole":
+            raise ValueError(f"no view {view!r} in {self.name}; there is: whole")
+        return EncoderIdentity(self.name, self.revision, self.dim, self.preprocessing, view)
+
+    def encode(self, items: Sequence[Item], view: str = "whole") -> list[np.ndarray | Failure]:
+        """Vectors float32 ``[1, D]`` of each item, in order, or a failure in its place."""
+        self.identity(view)
+        out: list[np.ndarray | Failure] = []
+        for item in items:
+            try:
+                if item.modality not in self.modalities:
+                    reads = ", ".join(self.modalities)
+                    raise ValueError(f"{self.name} reads {reads}, not {item.modality}")
+                out.append(np.asarray(self.vector(item), np.float32).reshape(1, self.dim))
+            except Exception as error:  # one item's fault says nothing about the others
+                out.append(failure(item, error))
+        return out
+
+
+def failure(item: Item, error: Exception) -> Failure:
+    """What an error says of an item, its id before it."""
+    text = str(error) or type(error).__name__
+    return Failure(item.id, text if text.startswith(item.id) else f"{item.id}: {text}")

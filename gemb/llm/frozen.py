@@ -126,7 +126,8 @@ class FrozenLLM:
     def prompt(self, text: str, system: str | None = None) -> Prompt:
         """Render ``text`` as the user's turn around the place of the virtual tokens.
 
-        That place is ``{media}``, or right before the text where it has none.
+        That place is ``{media}``, or right before the text where it has none. Several places
+        share the virtual tokens equally, in order.
         There is no system turn unless ``system`` is given.
         """
         return render_prompt(self.tokenizer, text, system)
@@ -237,7 +238,7 @@ class FrozenLLM:
             virtual.shape[1]
             + new_tokens
             + max(
-                len(prompt.before) + len(prompt.after) + len(continuation)
+                len(prompt) + len(continuation)
                 for prompt, continuation in zip(prompts, continuations, strict=True)
             )
         )

@@ -54,6 +54,8 @@ def pack(
 ) -> Packed:
     """Embed ``before | virtual | after | continuation`` of every row.
 
+    Where a prompt has several places for virtual tokens, each gets an equal share, in order.
+
     Args:
         embeddings: The language model's, of token ids.
         virtual: ``[B, n, H]``.
@@ -76,9 +78,14 @@ def pack(
     for prompt, continuation, count in zip(prompts, continuations, counts, strict=True):
         start = len(ids)
         ids += prompt.before[len(prefix) :]
-        places += range(len(ids), len(ids) + count)
-        ids += [0] * count  # any token: its embedding is overwritten
-        ids += prompt.after + continuation
+        share, rest = divmod(count, prompt.places)
+        if rest:
+            raise ValueError(f"{count} virtual tokens for a prompt of {prompt.places} places")
+        for text in (*prompt.between, prompt.after):
+            places += range(len(ids), len(ids) + share)
+            ids += [0] * share  # any token: its embedding is overwritten
+            ids += text
+        ids += continuation
         lengths.append(len(ids) - start)
     device = next(embeddings.parameters()).device
     embeds = embeddings(torch.tensor(ids, device=device))

@@ -16,26 +16,38 @@ _MARK, _OTHER_MARK = "\ue0f0media\ue0f1", "\ue0f0other\ue0f1"
 
 @dataclass(frozen=True)
 class Prompt:
-    """A rendered prompt: token ids before and after the place of the virtual tokens."""
+    """A rendered prompt: token ids before and after the place of the virtual tokens.
+
+    Where they stand in several places, ``between`` holds the token ids between each two of them.
+    """
 
     before: tuple[int, ...]
     after: tuple[int, ...]
+    between: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def places(self) -> int:
+        """In how many places virtual tokens stand, as many in each."""
+        return 1 + len(self.between)
+
+    def __len__(self) -> int:
+        """Its tokens, virtual ones not counted."""
+        return len(self.before) + len(self.after) + sum(map(len, self.between))
 
 
 def render_prompt(tokenizer: Any, text: str, system: str | None = None) -> Prompt:
     """Render ``text`` as the user's turn of the model's chat template.
 
     The virtual tokens stand at ``{media}``, or right before the text where it
-    has no such placeholder. There is no system turn unless ``system`` is given:
-    some templates add one unasked (SmolLM2's costs 21 tokens), and that one is
-    left out. A model without a chat template reads the text and a line break.
+    has no such placeholder; at several, each gets an equal share of them.
+
+    There is no system turn unless ``system`` is given: some templates add one
+    unasked (SmolLM2's costs 21 tokens), and that one is left out. A model
+    without a chat template reads the text and a line break.
 
     Raises:
-        ValueError: ``{media}`` stands more than once, or the template does not
-            show the user's text once and unchanged.
+        ValueError: The template does not show the user's text once and unchanged.
     """
-    if text.count(PLACEHOLDER) > 1:
-        raise ValueError(f"prompt {text!r}: {PLACEHOLDER} may stand only once")
     content = text.replace(PLACEHOLDER, _MARK) if PLACEHOLDER in text else _MARK + text
     if tokenizer.chat_template is None:
         rendered = (tokenizer.bos_token or "") + (f"{system}\n" if system else "") + content + "\n"
@@ -45,10 +57,10 @@ def render_prompt(tokenizer: Any, text: str, system: str | None = None) -> Promp
             rendered = _render(tokenizer, [{"role": "system", "content": system}, turn])
         else:
             rendered = _without_unasked_system(tokenizer, turn)
-    if rendered.count(_MARK) != 1:
+    if rendered.count(_MARK) != content.count(_MARK):
         raise ValueError("the model's chat template does not show the user's text exactly once")
-    before, after = rendered.split(_MARK)
-    return Prompt(encode(tokenizer, before), encode(tokenizer, after))
+    before, *between, after = (encode(tokenizer, part) for part in rendered.split(_MARK))
+    return Prompt(before, after, tuple(between))
 
 
 def end_of_turn(tokenizer: Any) -> int:

@@ -80,6 +80,23 @@ def test_loss_is_transformers_loss_of_the_same_text(llm: FrozenLLM) -> None:
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("llm", ["qwen3", "gpt2"], indirect=True)
+def test_several_places_share_the_virtual_tokens_in_order(llm: FrozenLLM) -> None:
+    owl, cat = (llm.tokenizer(t, add_special_tokens=False)["input_ids"] for t in ("owl", "cat"))
+    prompt, other = llm.prompt("Is {media} like {media}?"), llm.prompt("What?")
+    whole = llm.prompt("Is owl like cat{media}?")
+    both = embed(llm, [*owl, *cat])[None]
+    nothing = torch.zeros(1, 0, llm.hidden_size)
+    expected = llm.loss(nothing, [whole], ["no"])
+    torch.testing.assert_close(llm.loss(both, [prompt], ["no"]), expected, rtol=1e-5, atol=1e-5)
+    # beside a prompt of one place in a batch
+    together = llm.loss(both.repeat(2, 1, 1), [prompt, other], ["no", "no"])
+    alone = (expected + llm.loss(both, [other], ["no"])) / 2
+    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)
+    with pytest.raises(ValueError, match="5 virtual tokens for a prompt of 2 places"):
+        llm.loss(both[:, :5], [prompt], ["no"])
+
+
 @EVERY_AND_SMOLLM2
 def test_loss_and_gradients_equal_a_plain_loop(
     llm: FrozenLLM, virtual: Tensor, prompts: list[Prompt]

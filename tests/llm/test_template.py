@@ -78,8 +78,15 @@ def test_a_system_turn_where_asked(
 def test_media_placeholder_says_where(chat_tokenizer: Callable[..., Any]) -> None:
     assert shown(chat_tokenizer(None), "Look: {media}, what?") == "Look: @, what?\n"
     assert shown(chat_tokenizer(None), "Look {media}") == "Look @\n"
-    with pytest.raises(ValueError, match="only once"):
-        render_prompt(chat_tokenizer(None), "{media} and {media}")
+
+
+def test_several_placeholders_are_several_places(chat_tokenizer: Callable[..., Any]) -> None:
+    tokenizer = chat_tokenizer(None)
+    prompt = render_prompt(tokenizer, "Is {media} like {media}{media}?")
+    assert prompt.places == 3 and len(prompt) == len("Is  like ?\n")
+    parts = [prompt.before, *prompt.between, prompt.after]
+    texts = ["".join(tokenizer.convert_ids_to_tokens([*part])) for part in parts]
+    assert texts == ["Is ", " like ", "", "?\n"]
 
 
 def test_end_of_turn_is_the_templates(chat_tokenizer: Callable[..., Any]) -> None:
