@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from gemb.cli import data, study  # noqa: F401  each registers its commands, in this order
+from gemb.cli import data, embedding, study  # noqa: F401  each registers its commands, in this order
 from gemb.cli.app import app
 from gemb.errors import UnknownName, UserError
 

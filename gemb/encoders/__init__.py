@@ -9,6 +9,7 @@ from gemb.errors import UnknownName
 
 # Dotted paths, imported on use, so that listing encoders loads no model.
 REGISTRY: dict[str, str] = {
+    "gemini": "gemb.encoders.gemini:Gemini",
     "minilm": "gemb.encoders.minilm:MiniLM",
     "open-bound": "gemb.encoders.open_bound:OpenBound",
     "open-concat": "gemb.encoders.open_concat:OpenConcat",
