@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gemb.data.items import Item
-from gemb.encoders.base import Encoder, Failure
+from gemb.encoders.base import Encoder, Failure, Group, encode_each
 from gemb.progress import progress
 from gemb.store import Store
 
@@ -39,16 +39,17 @@ def embed(
     batch_size: int = 64,
     label: str = "embedding",
 ) -> Embedded:
-    """Vectors of ``items``: from the store, or encoded now and stored batch by batch.
+    """Vectors of ``items``: from the store, or encoded now and stored as they are finished.
 
     Args:
         items: Any items; several may share a key and are then encoded once.
         encoder: Makes what the store lacks.
-        store: Keeps every batch as soon as it is there, so that a kill loses one at most.
+        store: Keeps every batch as soon as it is there, so that a kill loses no more than what
+            is under way.
         view: ``whole`` or another of the encoder's views.
         released: Published vectors by key, asked before anything is encoded;
             for items whose media are not on this machine.
-        batch_size: Items a batch.
+        batch_size: Items a batch, of an encoder that has one under way at a time.
         label: Of the progress shown.
     """
     identity = encoder.identity(view)
@@ -60,21 +61,18 @@ def embed(
         if found:
             store.put(identity, list(found), list(found.values()))
             todo = [k for k in todo if k not in found]
-    with progress(label, len(todo)) as bar:
-        for begin in range(0, len(todo), batch_size):
-            batch = [first[k] for k in todo[begin : begin + batch_size]]
-            results = encoder.encode(batch, view)
-            if len(results) != len(batch):
-                raise RuntimeError(
-                    f"{encoder.name} gave {len(results)} results for {len(batch)} items"
-                )
-            good = [
-                (i, r) for i, r in zip(batch, results, strict=True) if not isinstance(r, Failure)
-            ]
-            out.failures += [r for r in results if isinstance(r, Failure)]
-            store.put(identity, [i.media.key for i, _ in good], [r for _, r in good])
+    items = [first[k] for k in todo]
+    with progress(label, len(items)) as bar:
+
+        def keep(group: Group) -> None:
+            """Store before anything else happens: it may have been paid for."""
+            good = {n: r for n, r in group.items() if not isinstance(r, Failure)}
+            store.put(identity, [todo[n] for n in good], list(good.values()))
+            out.failures += [r for r in group.values() if isinstance(r, Failure)]
             out.computed += len(good)
-            bar.update(len(batch))
+            bar.update(len(group))
+
+        encode_each(encoder, items, view, keep, batch_size)
     if out.computed:
         store.compact(identity)
     out.vectors = store.get(identity, list(first))

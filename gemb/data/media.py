@@ -250,6 +250,18 @@ def _glimpse(data: bytes) -> str:
     return f"{len(data):,} bytes, beginning {data[:12]!r}"
 
 
+def cut(samples: np.ndarray, seconds: float) -> list[np.ndarray]:
+    """16 kHz samples ``[N]`` in pieces of that length, none lost and none twice.
+
+    A rest under 0.1 s, which no model takes, stays with the piece before it.
+    """
+    size, least = round(seconds * RATE), round(0.1 * RATE)
+    starts = list(range(0, len(samples), size))
+    if len(starts) > 1 and len(samples) - starts[-1] < least:
+        starts.pop()
+    return [samples[a:b] for a, b in zip(starts, [*starts[1:], len(samples)], strict=True)]
+
+
 def encode_wav(samples: np.ndarray, rate: int = RATE) -> bytes:
     """16-bit PCM WAV of ``[samples]`` or ``[samples, channels]``, clipped at ±1.
 

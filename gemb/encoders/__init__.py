@@ -37,6 +37,14 @@ _ONCE_FETCHED = "yes, once its weights are fetched"
 _MODELS = "the model's"
 
 REGISTRY: dict[str, Card] = {
+    "gemini": Card(
+        "gemb.encoders.gemini:Gemini",
+        3072,
+        ("image", "audio", "text"),
+        "the provider's terms",
+        "no: it asks the Gemini API, with your key",
+        "[model[:dimension]]",
+    ),
     "minilm": Card("gemb.encoders.minilm:MiniLM", 384, ("text",), "Apache-2.0", _ONCE_FETCHED),
     "open-bound": Card(
         "gemb.encoders.open_bound:OpenBound",

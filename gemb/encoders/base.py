@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from gemb.data.items import Item
+from gemb.encoders.prices import Amount, Limits
 from gemb.tasks import Modality
 
 
@@ -113,3 +114,55 @@ def failure(item: Item, error: Exception) -> Failure:
     """What an error says of an item, its id before it."""
     text = str(error) or type(error).__name__
     return Failure(item.id, text if text.startswith(item.id) else f"{item.id}: {text}")
+
+
+# Vectors or a failure by the item's place among those asked for.
+Group = Mapping[int, np.ndarray | Failure]
+
+
+@runtime_checkable
+class Concurrent(Protocol):
+    """An encoder that has several batches under way, which are finished in any order."""
+
+    def encode_each(self, items: Sequence[Item], view: str, keep: Callable[[Group], None]) -> None:
+        """As :meth:`Encoder.encode`, but ``keep`` is called with each group as it is finished.
+
+        No more is asked for in a group's place until ``keep`` has returned. On
+        Ctrl-C and on a fatal error what is under way is still awaited and kept.
+        """
+        ...
+
+
+@runtime_checkable
+class Paid(Protocol):
+    """An encoder that costs money."""
+
+    limits: Limits
+    spent: float
+
+    def amount(self, item: Item, view: str = "whole") -> Amount:
+        """What of the item would be sent."""
+        ...
+
+    def price(self, amount: Amount) -> float | None:
+        """Dollars; ``None`` where no price is known."""
+        ...
+
+
+def encode_each(
+    encoder: Encoder,
+    items: Sequence[Item],
+    view: str,
+    keep: Callable[[Group], None],
+    batch_size: int = 64,
+) -> None:
+    """``keep`` the vectors of ``items`` group by group, by whichever way the encoder has."""
+    if isinstance(encoder, Concurrent):
+        encoder.encode_each(items, view, keep)
+        return
+    for begin in range(0, len(items), batch_size):
+        batch = items[begin : begin + batch_size]
+        results = encoder.encode(batch, view)
+        if len(results) != len(batch):
+            raise RuntimeError(f"{encoder.name} gave {len(results)} results for {len(batch)} items")
+        keep(dict(enumerate(results, begin)))

@@ -18,7 +18,7 @@ import torch
 from gemb.data import manifests
 from gemb.data.fetch import fetch
 from gemb.data.items import Item, MediaUnavailable
-from gemb.data.media import RATE, MediaError, decode_audio, decode_image
+from gemb.data.media import RATE, MediaError, cut, decode_audio, decode_image
 from gemb.encoders import efficientnet, moonshine, yamnet
 from gemb.encoders.base import EncoderIdentity, Failure
 from gemb.errors import UserError
@@ -236,18 +236,6 @@ def _decode_whole(item: Item, data: bytes) -> np.ndarray:
 
 def _pad(samples: np.ndarray) -> np.ndarray:
     return np.pad(samples, (0, max(0, _MIN_SAMPLES - len(samples))))
-
-
-def cut(samples: np.ndarray, seconds: float) -> list[np.ndarray]:
-    """Samples ``[N]`` in pieces of that length, none lost and none twice.
-
-    A rest under 0.1 s, which no model takes, stays with the piece before it.
-    """
-    size = round(seconds * RATE)
-    starts = list(range(0, len(samples), size))
-    if len(starts) > 1 and len(samples) - starts[-1] < _MIN_SAMPLES:
-        starts.pop()
-    return [samples[a:b] for a, b in zip(starts, [*starts[1:], len(samples)], strict=True)]
 
 
 def _place(**blocks: np.ndarray) -> np.ndarray:

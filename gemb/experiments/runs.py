@@ -128,23 +128,29 @@ class Outcome:
     surprisal_other: list[float] = field(default_factory=list)  # given another item's vector
 
 
+def store_of(source: str, folder: Path | None = None) -> Store:
+    """Where vectors are kept; released ones are rounded, and have a store of their own.
+
+    Args:
+        source: ``raw``, ``official`` or ``released``, as :func:`gemb.data.load.load` said.
+        folder: Of the stores; the cache if it is not given.
+    """
+    return Store((folder or cache_dir()) / ("released" if source == "released" else "vectors"))
+
+
 def embedded(
     items: Sequence[Item], encoder: Encoder, source: str, label: str, folder: Path | None = None
 ) -> tuple[Embedded, Store]:
     """The items' vectors and the store that holds them.
 
-    Released vectors are rounded, and have a store of their own.
-
     Args:
         items: All of one source.
         encoder: Makes what is neither stored nor released.
-        source: ``raw``, ``official`` or ``released``, as :func:`gemb.data.load.load` said.
+        source: As of :func:`store_of`, and ``folder`` too.
         label: Of the progress shown.
-        folder: Of the stores; the cache if it is not given.
     """
-    published = source == "released"
-    store = Store((folder or cache_dir()) / ("released" if published else "vectors"))
-    look_up = released.vectors(encoder.identity().slug) if published else None
+    store = store_of(source, folder)
+    look_up = released.vectors(encoder.identity().slug) if source == "released" else None
     return embed(items, encoder, store, released=look_up, label=label), store
 
 

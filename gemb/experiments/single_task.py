@@ -95,6 +95,20 @@ def items_per_second(llm: FrozenLLM, run: Run) -> float:
     return len(answers) / fastest
 
 
+def select(profile: Profile, name: str) -> Prepared:
+    """Load and split the items of one of the profile's tasks; nothing is embedded."""
+    task, sizes = tasks.get(name, profile.source), profile.sizes_of(name)
+    loaded = load(task, profile.source)
+    folds: dict[Protocol, list[Fold]] = {}
+    for protocol in profile.protocols:
+        folds[protocol] = (
+            leak_free_folds(task, loaded.items, sizes)
+            if protocol == "leak-free"
+            else [random_fold(loaded.items, sizes, seed) for seed in profile.seeds]
+        )
+    return Prepared(task, loaded, folds)
+
+
 def prepare(profile: Profile, folder: Path | None = None) -> tuple[list[Prepared], str, float]:
     """Load, split and embed every task's items; with the encoder's slug and the seconds it took.
 
@@ -108,20 +122,12 @@ def prepare(profile: Profile, folder: Path | None = None) -> tuple[list[Prepared
     slug = encoder.identity().slug
     out, seconds = [], 0.0
     for name in profile.tasks:
-        task, sizes = tasks.get(name, profile.source), profile.sizes_of(name)
-        loaded = load(task, profile.source)
+        ready = select(profile, name)
+        loaded = ready.loaded
         if loaded.source == "released" and profile.source == "raw":
             log.warning(
                 "%s: raw data not available, running on released vectors (%s)", name, loaded.why
             )
-        folds: dict[Protocol, list[Fold]] = {}
-        for protocol in profile.protocols:
-            folds[protocol] = (
-                leak_free_folds(task, loaded.items, sizes)
-                if protocol == "leak-free"
-                else [random_fold(loaded.items, sizes, seed) for seed in profile.seeds]
-            )
-        ready = Prepared(task, loaded, folds)
         ready.embedded, ready.store = runs.embedded(
             ready.items, encoder, loaded.source, f"embedding {name}", folder
         )

@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, Qwen2Tokenizer, Qwen3Config, Qwen
 from gemb.tasks import TASKS
 
 TINY = "qwen3-tiny"
+PROMPTS = tuple(task.prompt for task in TASKS.values())
 # What the chat template of Qwen3-4B-Instruct-2507 does where no tools are used.
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -71,9 +72,7 @@ def build(
         return AutoModelForCausalLM.from_config(configuration, dtype=dtype), tokenizer
 
 
-def chat_tokenizer(
-    texts: Iterable[str] = tuple(task.prompt for task in TASKS.values()), template: str = CHATML
-) -> Qwen2Tokenizer:
+def chat_tokenizer(texts: Iterable[str] = PROMPTS, template: str = CHATML) -> Qwen2Tokenizer:
     """Qwen's byte-level tokenizer with its turn marks, each word of ``texts`` one token."""
     chat = Qwen2Tokenizer().train_new_from_iterator(
         [["system", "user", "assistant", *texts]],

@@ -16,10 +16,10 @@ from PIL import Image
 from gemb import encoders
 from gemb.data.fetch import FetchError
 from gemb.data.items import Item, Media
-from gemb.data.media import RATE, encode_png, encode_wav
+from gemb.data.media import RATE, cut, encode_png, encode_wav
 from gemb.encoders import open_concat
 from gemb.encoders.base import Encoder, Failure
-from gemb.encoders.open_concat import BLOCKS, OpenConcat, cut
+from gemb.encoders.open_concat import BLOCKS, OpenConcat
 
 # "Turn on the kitchen light." by eSpeak NG, voice en-us.
 SPEECH = Path(__file__).with_name("turn_on_the_kitchen_light.ogg")

@@ -1,0 +1,169 @@
+"""A server of the embedding API that fails as real ones do, over an encoder that is only a hash."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+from google.genai import types
+from tornado.web import Finish, RequestHandler
+
+from gemb import serve
+from gemb.data.items import Item, Media
+from gemb.encoders.base import EncoderIdentity, Failure
+from gemb.encoders.gemini import Gemini
+from gemb.encoders.prices import Limits
+from gemb.serve import ApiError, Vectors
+
+DIM = 16
+KINDS = (
+    "429 with hint",
+    "429",
+    "500",
+    "503",
+    "slow",
+    "cut",
+    "cut halfway",
+    "short list",
+    "wrong dimension",
+    "NaN",
+    "duplicate",
+    "late",
+)
+BAD = "[bad]"  # a text that the encoder refuses
+
+
+def vector(data: bytes) -> np.ndarray:
+    """What the hash encoder makes of these bytes, of length one ``[16]``."""
+    seed = int.from_bytes(hashlib.sha256(data).digest()[:8], "big")
+    found = np.random.default_rng(seed).standard_normal(DIM).astype(np.float32)
+    return found / np.linalg.norm(found)
+
+
+class HashEncoder:
+    """Every content another vector, whatever it is; refuses texts that say they are bad."""
+
+    name, revision, dim = "hash", "1", DIM
+    modalities, views = ("image", "audio", "text"), ("whole",)
+
+    def identity(self, view: str = "whole") -> EncoderIdentity:
+        return EncoderIdentity(self.name, self.revision, self.dim, "1", view)
+
+    def encode(self, items: Sequence[Item], view: str = "whole") -> list[np.ndarray | Failure]:
+        found: list[np.ndarray | Failure] = []
+        for item in items:
+            data = item.media.bytes()
+            bad = data.startswith(BAD.encode())
+            found.append(Failure(item.id, "it is bad") if bad else vector(data)[None])
+        return found
+
+
+class Faults:
+    """A hook of the server that lets a share of all requests fail, and counts what it is asked.
+
+    Args:
+        rate: Share of requests that fail.
+        kinds: In which ways, drawn at random.
+        largest: Contents that a batch may have.
+        slow: Seconds that a slow answer takes.
+    """
+
+    def __init__(
+        self,
+        rate: float = 0.0,
+        kinds: Sequence[str] = KINDS,
+        *,
+        largest: int = 100,
+        slow: float = 3.0,
+        seed: int = 0,
+    ):
+        self.rate, self.kinds, self.largest, self.slow = rate, tuple(kinds), largest, slow
+        self._random = random.Random(seed)
+        self.drawn: list[str] = []
+        self.sizes: list[int] = []  # of the batches asked for
+        self.answered: list[bytes] = []  # contents whose vectors were sent, in order
+
+    async def __call__(
+        self,
+        handler: RequestHandler,
+        items: Sequence[Item],
+        make: Callable[[Sequence[Item]], Awaitable[Vectors]],
+    ) -> Vectors:
+        self.sizes.append(len(items))
+        if len(items) > self.largest:
+            raise ApiError(400, f"at most {self.largest} requests can be in one batch")
+        fails = self._random.random() < self.rate
+        kind = self._random.choice(self.kinds) if fails else ""
+        self.drawn.append(kind)
+        match kind:
+            case "429 with hint":
+                raise ApiError(429, "Slow down.", [retry_info(0.05)])
+            case "429" | "500" | "503":
+                raise ApiError(int(kind), "Try again.")
+            case "slow":
+                await asyncio.sleep(self.slow)
+            case "late":
+                await asyncio.sleep(self._random.random() / 10)
+            case "cut" | "cut halfway":
+                stream = handler.detach()
+                if kind == "cut halfway":
+                    await stream.write(b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"emb')
+                stream.close()
+                raise Finish
+        vectors = await make(items)
+        match kind:
+            case "short list":
+                vectors = vectors[:-1]
+            case "wrong dimension":
+                vectors = [[*v, 0.0] for v in vectors]
+            case "NaN":
+                vectors[-1][0] = float("nan")
+            case "duplicate":
+                vectors[-1] = vectors[0]
+            case _:
+                self.answered += [i.media.bytes() for i in items]
+        return vectors
+
+
+def retry_info(seconds: float) -> dict[str, str]:
+    return {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{seconds}s"}
+
+
+def quota_failure(quota: str) -> dict[str, object]:
+    return {
+        "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+        "violations": [{"quotaId": quota}],
+    }
+
+
+@contextmanager
+def server(hook: serve.Hook | None = None, **options) -> Iterator[str]:
+    with serve.running(HashEncoder(), models=("gemini-embedding-2",), hook=hook, **options) as url:
+        yield url
+
+
+def quick(**options) -> Gemini:
+    """The Gemini encoder, without limits and in a hurry."""
+    return Gemini(
+        f"gemini-embedding-2:{DIM}",
+        **{
+            "limits": Limits(requests_per_minute=1e6, tokens_per_minute=1e9),
+            "retry": types.HttpRetryOptions(
+                attempts=8, initial_delay=0.01, max_delay=0.05, jitter=0.01
+            ),
+            "timeout": 1.5,
+            **options,
+        },
+    )
+
+
+def texts(count: int, bad: Sequence[int] = ()) -> list[Item]:
+    """Items, each with another text; those numbered in ``bad`` are refused."""
+    return [
+        Item(f"text/{n}", "text", Media.from_text(f"{BAD if n in bad else ''} number {n}"), "")
+        for n in range(count)
+    ]
