@@ -66,6 +66,8 @@ def write(folder: Path = released.FOLDER) -> None:
         for p in prepared
     }
     sounds = load_dataset(esc50_transfer.SOUNDS).items
+    heard, _ = runs.embedded(sounds, encoders.load(esc50_transfer.DISJOINT), "raw", "sounds")
+    sounds = [i for i in sounds if i.media.key in heard.vectors]
     released.write_items({**by_task, esc50_transfer.SOUNDS: sounds}, folder)
     hashes = manifests.hashes([*(p.task.dataset for p in prepared), esc50_transfer.SOUNDS])
     for name in (esc50_transfer.DISJOINT, *esc50_transfer.SHARED):

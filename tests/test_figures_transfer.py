@@ -3,7 +3,7 @@
 import pytest
 
 from gemb import figures, profiles, records
-from gemb.records import CategoryResult, Score, TransferRecord, TransferResult
+from gemb.records import CategoryResult, Score, Transfer, TransferRecord, TransferResult
 
 NAMES = ("bird", "tool", "vehicle")
 
@@ -21,21 +21,22 @@ def result(name, kind, value, **more):
 @pytest.fixture
 def record():
     said = [("bird", 0.6), ("<b>cow</b>", 0.4)]
-    return TransferRecord(
-        provenance=records.provenance(profiles.get("study"), "enc", "lm", {}, "raw", 60),
-        default="open-bound:posteriors",
-        validation={"picture": {"posteriors": 0.1, "trained": 0.2, "pairs": 200}},
+    transfer = Transfer(
+        trained_on="pictures",
+        tested_on="sounds",
+        data="some pictures to some sounds",
+        encoder="open-bound:posteriors",
         categories=list(NAMES),
-        sounds=9,
+        items=9,
         groups=6,
-        pictures_trained=100,
+        n_train=100,
         majority=0.4,
         results=[
             result(
-                "pictures' adaptor on open-bound:posteriors",
+                "adaptor on open-bound:posteriors",
                 "transfer",
                 0.6,
-                pictures=at(0.8),
+                own=at(0.8),
                 by_category=[
                     CategoryResult(
                         category=n, items=3, groups=2, accuracy=at(0.6), logprob=-0.2, said=said
@@ -43,7 +44,7 @@ def record():
                     for n in NAMES
                 ],
             ),
-            result("pictures' adaptor on open-concat", "control", 0.32),
+            result("adaptor on open-concat", "control", 0.32),
             result("nearest name in open-bound:posteriors", "retrieval", 0.7),
             result("the category's name as a vector, same adaptor", "ceiling", 0.9),
         ],
@@ -51,6 +52,11 @@ def record():
             {"share": s, "alignment": 0.3 * (1 - s), "macro": at(0.6 - 0.3 * s).model_dump()}
             for s in (0.0, 0.5, 1.0)
         ],
+    )
+    return TransferRecord(
+        provenance=records.provenance(profiles.get("study"), "enc", "lm", {}, "raw", 60),
+        validation={"picture": {"posteriors": 0.1, "trained": 0.2, "pairs": 200}},
+        transfers=[transfer],
         not_run={"CIFAR-10 to ESC-50": "it needs the official data"},
     )
 
@@ -65,13 +71,25 @@ def test_the_main_table_names_the_default_chance_and_the_studys_number(record):
 
 def test_sentences_follow_the_numbers(record):
     text = repr(figures.transfer_findings(record))
-    assert "understands some of what it has never heard" in text
+    assert "understands some of the sounds without having met any" in text
     assert "which is chance" in text and "loses 10.0 points" in text
     assert "Not run: CIFAR-10 to ESC-50, for it needs the official data." in text
-    record.results[0] = record.results[0].model_copy(update={"macro": at(0.34)})
+    results = record.transfers[0].results
+    results[0] = results[0].model_copy(update={"macro": at(0.34)})
     assert "not surely more than chance" in repr(figures.transfer_findings(record))
-    record.results[1] = record.results[1].model_copy(update={"macro": at(0.5)})
+    results[1] = results[1].model_copy(update={"macro": at(0.5)})
     assert "does not hold chance" in repr(figures.transfer_findings(record))
+
+
+def test_a_second_transfer_stands_beside_the_first(record):
+    faces = record.transfers[0].model_copy(
+        update={"trained_on": "voices", "tested_on": "faces", "data": "voices to faces"}
+    )
+    both = record.model_copy(update={"transfers": [record.transfers[0], faces]})
+    text = repr(figures.transfer_table(both))
+    assert "voices to faces" in text and "62% where random gives 50%" in text
+    assert figures.category_chart(both).png and figures.degradation_chart(both).png
+    assert "faces (macro)" in repr(figures.transfer_findings(both))
 
 
 def test_what_the_model_said_is_escaped(record):

@@ -18,6 +18,7 @@ from gemb.records.base import (
 )
 from gemb.records.esc50_transfer import (
     CategoryResult,
+    Transfer,
     TransferRecord,
     TransferResult,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "Strict",
     "SubsetResult",
     "TaskResult",
+    "Transfer",
     "TransferRecord",
     "TransferResult",
     "Trial",

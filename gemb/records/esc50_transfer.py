@@ -19,7 +19,7 @@ class CategoryResult(Strict):
 
 
 class TransferResult(Strict):
-    """One way from pictures to sounds, or a control."""
+    """One way from what was trained on to what is tested, or a control."""
 
     name: str
     kind: str  # transfer, ceiling, retrieval, control
@@ -27,26 +27,25 @@ class TransferResult(Strict):
     items: int
     accuracy: Score
     macro: Score
-    pictures: Score | None = None  # the same adaptor on test pictures
+    own: Score | None = None  # macro, of the same adaptor on test items of the trained modality
     by_category: list[CategoryResult] = []
     confusion: dict[str, dict[str, float]] = {}
 
 
-class TransferRecord(Strict):
-    """The record of ``03_esc50_transfer``."""
+class Transfer(Strict):
+    """An adaptor trained on one modality, and asked about another."""
 
-    experiment: str = "esc50_transfer"
-    provenance: Provenance
-    default: str  # the variant of the shared space that is better on validation pairs
-    validation: dict[str, dict[str, float]]  # retrieval of captions, by variant and modality
+    trained_on: str  # what the training items are, such as pictures
+    tested_on: str
+    data: str  # both datasets, in words
+    encoder: str  # of the headline
     categories: list[str]
-    sounds: int
+    items: int  # tested
     groups: int
-    pictures_trained: int
+    n_train: int
     majority: float
     results: list[TransferResult]
     degradation: list[dict[str, Any]]
-    not_run: dict[str, str]
 
     def of(self, name: str) -> TransferResult:
         """The result called ``name``; the error names those there are."""
@@ -54,3 +53,18 @@ class TransferRecord(Strict):
         if name not in found:
             raise KeyError(f"no result {name!r}; there are: {', '.join(found)}")
         return found[name]
+
+    @property
+    def headline(self) -> TransferResult:
+        """The trained adaptor on the headline's encoder."""
+        return self.of(f"adaptor on {self.encoder}")
+
+
+class TransferRecord(Strict):
+    """The record of ``03_esc50_transfer``."""
+
+    experiment: str = "esc50_transfer"
+    provenance: Provenance
+    validation: dict[str, dict[str, float]]  # of open-bound: captions found, by kind and variant
+    transfers: list[Transfer]
+    not_run: dict[str, str]

@@ -197,6 +197,18 @@ def test_any_rate_becomes_16_khz(rate: int) -> None:
     assert rms(decoded) == pytest.approx(rms(sine()), rel=0.01)
 
 
+@pytest.mark.parametrize("share", [0.5, 0.8])
+def test_a_header_that_promises_too_much_gives_what_there_is(share: float) -> None:
+    """Nothing of what lay in memory may come after a cut-off file's own samples."""
+    whole = sound_file(sine(2.0), 16_000, "MP3")
+    cut = whole[: int(share * len(whole))]
+    with sf.SoundFile(io.BytesIO(cut)) as file:
+        promised, there = file.frames, len(sf.read(io.BytesIO(cut))[0])
+    assert there < promised, "this file is to show what happens"
+    np.full(4 * promised, np.nan)  # leaves rubbish behind
+    assert len(decode_audio(cut, suffix="mp3", name="cut")) == there
+
+
 def test_another_rate_is_returned_when_asked_for() -> None:
     assert len(decode_audio(encode_wav(sine()), suffix="wav", name="x", rate=8_000)) == 8_000
 
