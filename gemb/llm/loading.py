@@ -79,10 +79,11 @@ def load(name: str, dtype: torch.dtype, device: torch.device) -> tuple[Any, Any,
     return model, tokenizer, revision
 
 
-def known() -> list[str]:
-    """Names of language models that need no folder and no hub id."""
+def _others() -> str:
+    """What else may be given as a language model."""
     parts = manifests.load_all().values()
-    return [m.name for m in parts if any(f.path.endswith(".gguf") for f in m.files)] + [*HUB]
+    names = [m.name for m in parts if any(f.path.endswith(".gguf") for f in m.files)]
+    return f"one of {', '.join([*names, *HUB])}, a folder with a transformers model, or a hub id"
 
 
 def parameters(folder: str) -> int:
@@ -116,7 +117,6 @@ def _require_memory(name: str, folder: str, dtype: torch.dtype, device: torch.de
 def _from_hub(name: str, hub: str, revision: str | None, files: list[str]) -> str:
     """Folder of a model's ``files`` on the hub, downloaded where they are not here yet."""
     what = f"language model {name!r}{f' ({hub} on the hub)' if hub != name else ''}"
-    others = f"one of {', '.join(known())}, a folder with a transformers model, or a hub id"
     try:
         return snapshot_download(
             hub, revision=revision, allow_patterns=files, local_files_only=offline()
@@ -128,7 +128,7 @@ def _from_hub(name: str, hub: str, revision: str | None, files: list[str]) -> st
         ) from error
     except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
         raise LLMUnavailable(
-            f"{what} is not there, or not for you to see (`hf auth login`): give {others}"
+            f"{what} is not there, or not for you to see (`hf auth login`): give {_others()}"
         ) from error
     except (OSError, httpx2.HTTPError) as error:
         why = (
@@ -138,7 +138,7 @@ def _from_hub(name: str, hub: str, revision: str | None, files: list[str]) -> st
         )
         raise LLMUnavailable(
             f"{what} is not on this machine, and {why}: run this once with a network, or copy the "
-            f"model's folder here and give its path; or else give {others}"
+            f"model's folder here and give its path; or else give {_others()}"
         ) from error
 
 
