@@ -44,7 +44,7 @@ class Features:
     """
 
     modalities: tuple[Modality, ...] = ("audio",)
-    views = ("whole", "frames")
+    views: tuple[str, ...] = ("whole", "frames")
 
     def __init__(
         self,

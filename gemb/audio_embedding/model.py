@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -272,7 +273,7 @@ class AudioEmbedder(nn.Module):
     def text_tokens(self, texts: Sequence[Any]) -> list[Tensor]:
         """Embeddings ``[T_i, H]`` of the tokens of each text."""
         rows = self.tokenizer(list(texts), truncation=True, max_length=MAX_TEXT_TOKENS)["input_ids"]
-        return [self._words(ids) for ids in rows]
+        return list(self._words(list(chain(*rows))).split([len(ids) for ids in rows]))
 
     def audio_tokens(self, clips: Sequence[Any]) -> list[Tensor]:
         """Prefix, projected frames and suffix ``[T_i, H]`` of each prepared clip."""
@@ -372,7 +373,8 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def _plain(config: Any) -> dict[str, Any]:
-    return json.loads(config.to_json_string(use_diff=False))  # type: ignore[no-any-return]
+    out: dict[str, Any] = json.loads(config.to_json_string(use_diff=False))
+    return out
 
 
 def _sha256(path: Path) -> str:
@@ -411,10 +413,12 @@ def _mean(rows: Sequence[np.ndarray | Failure]) -> np.ndarray | Failure:
 
 
 def _whole(rows: Sequence[np.ndarray | Failure], dim: int) -> np.ndarray:
-    for row in rows:
+    out = np.zeros((len(rows), dim), np.float32)
+    for number, row in enumerate(rows):
         if isinstance(row, Failure):
             raise UserError(row.reason)
-    return np.stack(list(rows)) if rows else np.zeros((0, dim), np.float32)
+        out[number] = row
+    return out
 
 
 @contextmanager

@@ -133,7 +133,9 @@ def body(source: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
     Raises:
         LLMUnavailable: It cannot be had.
     """
-    config = None if loading.is_manifest(source) else _config(source)
+    if loading.is_manifest(source):
+        return _plain_body(source, dtype)
+    config = _config(source)
     thinker = getattr(config, "thinker_config", config)
     text = getattr(thinker, "text_config", None)
     if getattr(text, "model_type", "") == "qwen2_5_omni_text":
@@ -146,6 +148,10 @@ def body(source: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
             f"{source}: the text part of a {config.model_type} is not known here; take that of a "
             "Qwen2.5-Omni model or a plain language model"
         )
+    return _plain_body(source, dtype)
+
+
+def _plain_body(source: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
     causal, tokenizer, revision = loading.load(source, dtype)
     return causal.base_model, tokenizer, revision
 
@@ -228,7 +234,7 @@ def _tensors(source: str, prefix: re.Pattern[str]) -> dict[str, Tensor]:
         with open(index, encoding="utf-8") as file:
             places = json.load(file)["weight_map"]
         files = {shard for name, shard in places.items() if prefix.match(name)}
-    out = {}
+    out: dict[str, Tensor] = {}
     for name in sorted(files):
         shard = path(name)
         if shard is None:

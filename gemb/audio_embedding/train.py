@@ -208,7 +208,9 @@ def train(
         rates = [g["lr"] for g in optimiser.param_groups]
         weights = [p for p in model.parameters() if p.requires_grad]
         out = Fit(trainable=sum(p.numel() for p in weights))
-        state = _State(checkpoint, _key(pairs, settings, trains), model, criterion, optimiser)
+        state = _State(
+            checkpoint, _key(model, pairs, settings, trains), model, criterion, optimiser
+        )
         state.load(out)
         mixed = torch.autocast(model.device.type, torch.bfloat16, enabled=settings.bfloat16)
         model.train()
@@ -338,9 +340,12 @@ class _State:
         fit.losses[:] = content["losses"]
 
 
-def _key(pairs: Pairs, settings: Training, trains: Sequence[Trainable]) -> str:
+def _key(
+    model: AudioEmbedder, pairs: Pairs, settings: Training, trains: Sequence[Trainable]
+) -> str:
+    """Stands for all that decides the outcome."""
     said = settings.model_dump(exclude={"checkpoint_every", "chunk", "grad_cache"})
-    return records.digest([pairs.names, said, list(trains)])
+    return records.digest([model.parts.model_dump(mode="json"), pairs.names, said, list(trains)])
 
 
 def _batch(count: int, size: int, step: int, seed: int) -> np.ndarray:

@@ -38,7 +38,7 @@ def train(
 ) -> None:
     """Make a model along one of the source's four routes; interrupted, the same command goes on.
 
-    Several processes: accelerate launch -m gemb.cli audio train ….
+    Several processes: accelerate launch $(which gemb) audio train ….
     """
     from accelerate import Accelerator
 
