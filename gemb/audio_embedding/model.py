@@ -25,10 +25,10 @@ from gemb.adaptor import spread
 from gemb.audio_embedding import features, surgery
 from gemb.audio_embedding.config import Parts
 from gemb.data.items import Item
+from gemb.device import best_device
 from gemb.embed import embed
 from gemb.encoders.base import Failure
 from gemb.errors import UserError
-from gemb.llm.loading import best_device
 from gemb.store import Store
 
 # What a clip or a text is before anything trainable: frames ``[n, F]`` or words.
@@ -106,8 +106,8 @@ class AudioEmbedder(nn.Module):
         Raises:
             UserError: A part cannot be had or does not fit, or has fewer layers than are kept.
         """
-        dtype = getattr(torch, parts.dtype)
-        body, tokenizer, revision = surgery.body(parts.llm, dtype)
+        dtype, where = getattr(torch, parts.dtype), _device(device)
+        body, tokenizer, revision = surgery.body(parts.llm, dtype, where)
         if parts.layers is not None:
             surgery.prune(body, parts.layers)
         hidden = body.config.hidden_size
@@ -137,7 +137,7 @@ class AudioEmbedder(nn.Module):
         model = cls(
             parts, body, tokenizer, projection.to(dtype), tower, extractor, {"revisions": found}
         )
-        return model._on(device)
+        return model._on(where)
 
     def prune(self, layers: int) -> None:
         """Keep the first ``layers`` layers of the body."""
@@ -202,7 +202,7 @@ class AudioEmbedder(nn.Module):
         return model._on(device)
 
     def _on(self, device: torch.device | str | None) -> AudioEmbedder:
-        self.to(torch.device(device) if device is not None else best_device())
+        self.to(_device(device))
         if self.device.type == "cpu":
             # The backward pass of the CPU's fused attention is slow on short sequences.
             self.body.set_attn_implementation("eager")
@@ -380,6 +380,10 @@ def _plain(config: Any) -> dict[str, Any]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _device(device: torch.device | str | None) -> torch.device:
+    return torch.device(device) if device is not None else best_device()
 
 
 def _frozen(parts: Parts) -> list[features.Features]:

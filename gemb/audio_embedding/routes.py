@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from accelerate import Accelerator
 
 from gemb.audio_embedding.config import Recipe, Route
 from gemb.audio_embedding.model import AudioEmbedder
@@ -61,7 +60,6 @@ def follow(
     audio: Pairs | None = None,
     text: Pairs | None = None,
     folder: Path | None = None,
-    accelerator: Accelerator | None = None,
     after: Callable[[str, AudioEmbedder], None] | None = None,
     on_step: Callable[[str, int, float], None] | None = None,
 ) -> dict[str, Fit]:
@@ -73,7 +71,6 @@ def follow(
         audio: Clips and captions.
         text: Pairs of texts, for ``text-only``.
         folder: Of checkpoints: an interrupted route goes on where it was.
-        accelerator: Of several processes.
         after: Called with each stage's name and the model as it is then; first with ``start``.
         on_step: Called with a stage's name, its steps done and the loss.
 
@@ -110,7 +107,6 @@ def follow(
                 settings,
                 stage.trains,
                 folder / f"{stage.name}.pt" if folder else None,
-                accelerator,
                 partial(on_step, stage.name) if on_step else None,
             )
             history.append(

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -122,19 +123,20 @@ def tower(source: str, dtype: torch.dtype) -> tuple[Tower, nn.Linear, Any, str]:
     return Tower(encoder), last, extractor, _revision(config)
 
 
-def body(source: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
+def body(source: str, dtype: torch.dtype, device: torch.device) -> tuple[Any, Any, str]:
     """A language model without its vocabulary head, its tokenizer and revision.
 
     Args:
         source: A manifest's name, a folder or a hub id; of a Qwen2.5-Omni model the thinker's
             text part is taken.
         dtype: Of the weights.
+        device: Where a plain model is loaded to.
 
     Raises:
         LLMUnavailable: It cannot be had.
     """
-    if loading.is_manifest(source):
-        return _plain_body(source, dtype)
+    if not (Path(source).is_dir() or "/" in source):  # the short name of a plain model
+        return _plain_body(source, dtype, device)
     config = _config(source)
     thinker = getattr(config, "thinker_config", config)
     text = getattr(thinker, "text_config", None)
@@ -148,11 +150,11 @@ def body(source: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
             f"{source}: the text part of a {config.model_type} is not known here; take that of a "
             "Qwen2.5-Omni model or a plain language model"
         )
-    return _plain_body(source, dtype)
+    return _plain_body(source, dtype, device)
 
 
-def _plain_body(source: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
-    causal, tokenizer, revision = loading.load(source, dtype)
+def _plain_body(source: str, dtype: torch.dtype, device: torch.device) -> tuple[Any, Any, str]:
+    causal, tokenizer, revision = loading.load(source, dtype, device)
     return causal.base_model, tokenizer, revision
 
 

@@ -15,13 +15,14 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate.utils import gather, reduce
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from gemb import records
 from gemb.audio_embedding.config import Training
 from gemb.audio_embedding.model import AudioEmbedder, Input, by_length
+from gemb.device import this_process
 from gemb.errors import UserError
 from gemb.train import schedule
 
@@ -116,7 +117,7 @@ def backward(
     labels: Tensor,
     chunk: int,
     grad_cache: bool = False,
-    gather: Callable[[Tensor], Tensor] = lambda x: x,
+    collect: Callable[[Tensor], Tensor] = lambda x: x,
     seed: int = 0,
 ) -> float:
     """Loss of a batch, its gradients added to the model's and the criterion's parameters.
@@ -127,7 +128,7 @@ def backward(
     are in memory, however large the batch.
 
     Args:
-        gather: Rows of this process to those of all, where there are several.
+        collect: Rows of this process to those of all, where there are several.
         seed: Of what is drawn in a forward pass, the same in both passes.
     """
     sides = (left, right)
@@ -147,8 +148,8 @@ def backward(
     for n in range(len(sides)):
         mine = [(v, index) for v, (side, index) in zip(vectors, chunks, strict=True) if side == n]
         order = torch.tensor([i for _, index in mine for i in index])
-        rows.append(gather(torch.cat([v for v, _ in mine])[order.argsort()]))
-    loss = criterion(rows[0], rows[1], gather(labels.to(rows[0].device)))
+        rows.append(collect(torch.cat([v for v, _ in mine])[order.argsort()]))
+    loss = criterion(rows[0], rows[1], collect(labels.to(rows[0].device)))
     loss.backward()
     if grad_cache:
         for number, vector in enumerate(vectors):
@@ -164,14 +165,14 @@ def train(
     settings: Training,
     trains: Sequence[Trainable],
     checkpoint: Path | None = None,
-    accelerator: Accelerator | None = None,
     on_step: Callable[[int, float], None] | None = None,
 ) -> Fit:
     """Train parts of ``model`` in place, and leave it in ``eval`` mode without LoRA.
 
     The same seed, pairs and settings give the same weights, interrupted or not. Under
-    ``accelerate launch`` each process takes its share of every batch, embeddings are gathered, and
-    gradients summed: the same step as one process would make.
+    ``accelerate launch`` all processes call this alike and share each batch: embeddings are
+    gathered, and gradients summed, to the step that one process would make. All come to the same
+    weights; saving them is for the main one.
 
     Args:
         model: On its device.
@@ -179,16 +180,15 @@ def train(
         settings: Optimiser, batch, length.
         trains: Which parts; the others are frozen.
         checkpoint: A file to go on from, if it is there, and to write every so many steps.
-        accelerator: Of several processes.
-        on_step: Called with the number of steps done and the step's loss.
+        on_step: Called with the number of steps done and the loss, in the main process.
 
     Raises:
         UserError: The batch does not divide by the processes, the checkpoint belongs to another
             training, or the loss is no longer finite.
     """
     started = time.perf_counter()
-    accelerator = accelerator or Accelerator(cpu=model.device.type == "cpu")
-    workers, rank = accelerator.num_processes, accelerator.process_index
+    process = this_process()
+    workers, rank = process.num_processes, process.process_index
     size = min(settings.batch_size, len(pairs.right)) // workers * workers
     if settings.batch_size % workers or size < 2:
         raise UserError(
@@ -228,7 +228,7 @@ def train(
                     labels[index],
                     settings.chunk,
                     settings.grad_cache,
-                    lambda x: _gathered(x, accelerator),
+                    _gathered,
                     seed=_seed(settings.seed, step, rank),
                 )
             if not math.isfinite(loss):
@@ -239,14 +239,14 @@ def train(
             if workers > 1:  # each holds the gradients by its own rows; the temperature's is whole
                 for p in weights:
                     if p.grad is not None:
-                        p.grad = accelerator.reduce(p.grad, "sum")
+                        p.grad = reduce(p.grad, "sum")
             nn.utils.clip_grad_norm_(weights, settings.max_norm)
             optimiser.step()
             out.losses.append(loss)
             due = out.steps % settings.checkpoint_every == 0 or out.steps == steps
-            if due and accelerator.is_main_process:
+            if due and process.is_main_process:
                 state.save(out)
-            if on_step:
+            if on_step and process.is_main_process:
                 on_step(out.steps, loss)
     out.temperature = criterion.temperature
     out.seconds = time.perf_counter() - started
@@ -359,12 +359,13 @@ def _seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1)[0])
 
 
-def _gathered(rows: Tensor, accelerator: Accelerator) -> Tensor:
+def _gathered(rows: Tensor) -> Tensor:
     """The rows of all processes, in their order; only those of this one carry a gradient."""
-    if accelerator.num_processes == 1:
+    process = this_process()
+    if process.num_processes == 1:
         return rows
-    everyone = accelerator.gather(rows.detach())
-    begin = accelerator.process_index * len(rows)
+    everyone: Tensor = gather(rows.detach())
+    begin = process.process_index * len(rows)
     return torch.cat([everyone[:begin], rows, everyone[begin + len(rows) :]])
 
 

@@ -40,13 +40,12 @@ def train(
 
     Several processes: accelerate launch $(which gemb) audio train ….
     """
-    from accelerate import Accelerator
-
     from gemb.audio_embedding.model import AudioEmbedder
     from gemb.audio_embedding.routes import follow
     from gemb.audio_embedding.train import Pairs
     from gemb.data.fetch import cache_dir
     from gemb.data.items import Item, Media
+    from gemb.device import this_process
     from gemb.encoders.base import Failure
     from gemb.store import Store
 
@@ -65,14 +64,14 @@ def train(
     )
     rows = _rows(pairs, "audio", "caption") if pairs else []
     matches = _rows(texts, "text", "match") if texts else []
-    accelerator = Accelerator()
-    model = AudioEmbedder.build(recipe.parts, recipe.training.seed, accelerator.device)
+    process = this_process()
+    model = AudioEmbedder.build(recipe.parts, recipe.training.seed)
     sounds = [
         Item(name, "audio", Media.from_file(_beside(pairs, name)), caption)
         for name, caption in rows
         if pairs
     ]
-    with accelerator.main_process_first():  # the others then read what it has kept
+    with process.main_process_first():  # the others then read what it has kept
         prepared = model.prepare(sounds, Store(cache_dir() / "vectors"))
     good = [
         (c, i.answer) for c, i in zip(prepared, sounds, strict=True) if not isinstance(c, Failure)
@@ -81,7 +80,7 @@ def train(
         typer.secho(f"left out: {bad.reason}", fg="yellow", err=True)
 
     def after(stage: str, _: AudioEmbedder) -> None:
-        if accelerator.is_main_process:
+        if process.is_main_process:
             typer.echo(f"done: {stage}")
 
     done = follow(
@@ -90,10 +89,9 @@ def train(
         Pairs([c for c, _ in good], [t for _, t in good]) if good else None,
         Pairs([a for a, _ in matches], [b for _, b in matches]) if matches else None,
         out / "checkpoints",
-        accelerator,
         after,
     )
-    if accelerator.is_main_process:
+    if process.is_main_process:
         model.save(out)
         for stage, fit in done.items():
             typer.echo(

@@ -46,9 +46,6 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
 
 
 def test_a_model_is_made_from_a_recipe_and_a_table(tiny_llm, tmp_path, monkeypatch):
-    from gemb.audio_embedding import model as modelling
-
-    monkeypatch.setattr(modelling, "best_device", lambda: torch.device("cpu"))
     monkeypatch.setattr("gemb.data.fetch.folder_of", _where_parts_are())
     monkeypatch.setenv("GEMB_HOME", str(tmp_path / "home"))
     lines = ["audio,caption"]
