@@ -12,7 +12,6 @@ from gemb import records
 from gemb.audio_embedding.model import AudioEmbedder, read_config
 from gemb.data.items import Item
 from gemb.encoders.base import EncoderIdentity, Failure
-from gemb.errors import UserError
 from gemb.tasks import Modality
 
 
@@ -27,9 +26,7 @@ class OpenAudio:
     modalities: tuple[Modality, ...] = ("audio", "text")
     views = ("whole",)
 
-    def __init__(self, folder: str | Path = ""):
-        if not folder:
-            raise UserError("open-audio needs a model's folder: open-audio:<folder>")
+    def __init__(self, folder: str | Path):
         self._folder = Path(folder).expanduser()
         self._config = read_config(self._folder)
         self.dim = int(self._config["body"]["hidden_size"])

@@ -108,6 +108,7 @@ def follow(
                 stage.trains,
                 folder / f"{stage.name}.pt" if folder else None,
                 partial(on_step, stage.name) if on_step else None,
+                f"training, stage {stage.name}",
             )
             history.append(
                 {

@@ -24,6 +24,7 @@ from gemb.audio_embedding.config import Training
 from gemb.audio_embedding.model import AudioEmbedder, Input, by_length
 from gemb.device import this_process
 from gemb.errors import UserError
+from gemb.progress import progress
 from gemb.train import schedule
 
 # What may be trained: the audio tower, the projection, the body's layers with its last norm.
@@ -166,6 +167,7 @@ def train(
     trains: Sequence[Trainable],
     checkpoint: Path | None = None,
     on_step: Callable[[int, float], None] | None = None,
+    label: str = "training",
 ) -> Fit:
     """Train parts of ``model`` in place, and leave it in ``eval`` mode without LoRA.
 
@@ -181,6 +183,7 @@ def train(
         trains: Which parts; the others are frozen.
         checkpoint: A file to go on from, if it is there, and to write every so many steps.
         on_step: Called with the number of steps done and the loss, in the main process.
+        label: Of the progress shown.
 
     Raises:
         UserError: The batch does not divide by the processes, the checkpoint belongs to another
@@ -200,11 +203,13 @@ def train(
     labels = pairs.labels()
     criterion = InfoNCE(settings.temperature, settings.learn_temperature).to(model.device)
 
-    with torch.random.fork_rng(), _prepared(model, settings, trains) as groups:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng())
+        groups = stack.enter_context(_prepared(model, settings, trains))
         if settings.learn_temperature:
             own = {"params": [criterion.log_scale], "lr": settings.projection_rate}
             groups = [*groups, own | {"weight_decay": 0.0}]
-        optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+        optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=True)
         rates = [g["lr"] for g in optimiser.param_groups]
         weights = [p for p in model.parameters() if p.requires_grad]
         out = Fit(trainable=sum(p.numel() for p in weights))
@@ -214,6 +219,8 @@ def train(
         state.load(out)
         mixed = torch.autocast(model.device.type, torch.bfloat16, enabled=settings.bfloat16)
         model.train()
+        main = process.is_main_process
+        bar = stack.enter_context(progress(label, steps - out.steps)) if main else None
         for step in range(out.steps, steps):
             index = _batch(len(pairs.right), size, step, settings.seed)[rank::workers]
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
@@ -244,9 +251,11 @@ def train(
             optimiser.step()
             out.losses.append(loss)
             due = out.steps % settings.checkpoint_every == 0 or out.steps == steps
-            if due and process.is_main_process:
+            if due and main:
                 state.save(out)
-            if on_step and process.is_main_process:
+            if bar is not None:
+                bar.update(1)
+            if on_step and main:
                 on_step(out.steps, loss)
     out.temperature = criterion.temperature
     out.seconds = time.perf_counter() - started
