@@ -7,7 +7,8 @@ import sys
 
 import typer
 
-from gemb.cli import data, embedding, encoders, own, study  # noqa: F401  each registers its commands
+# Each registers its commands.
+from gemb.cli import audio, data, embedding, encoders, own, study  # noqa: F401
 from gemb.cli.app import app
 from gemb.errors import UnknownName, UserError
 

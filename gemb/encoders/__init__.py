@@ -46,6 +46,14 @@ REGISTRY: dict[str, Card] = {
         "[model[:dimension]]",
     ),
     "minilm": Card("gemb.encoders.minilm:MiniLM", 384, ("text",), "Apache-2.0", _ONCE_FETCHED),
+    "open-audio": Card(
+        "gemb.audio_embedding.encoder:OpenAudio",
+        _MODELS,
+        ("audio", "text"),
+        "its parts'",
+        "yes, once its parts are fetched",
+        "<folder>",
+    ),
     "open-bound": Card(
         "gemb.encoders.open_bound:OpenBound",
         384,

@@ -128,7 +128,7 @@ class OpenConcat:
         def pixels(item: Item, data: bytes) -> np.ndarray:
             return model.prepare(decode_image(data, name=item.id))
 
-        prepared = _in_threads(items, pixels)
+        prepared = in_threads(items, pixels)
         features = model.features([p for p in prepared if not isinstance(p, Failure)])
         pairs = zip(_normalised(features), model.class_scores(features), strict=True)
         return [p if isinstance(p, Failure) else next(pairs) for p in prepared]
@@ -150,7 +150,7 @@ class OpenConcat:
         width = moonshine.DIM + yamnet.DIM
         return [
             row if isinstance(row, Failure) else (row[:width], row[width:])
-            for row in _in_threads(items, joined)
+            for row in in_threads(items, joined)
         ]
 
     def _encode_images(self, items: Sequence[Item]) -> list[np.ndarray | Failure]:
@@ -159,7 +159,7 @@ class OpenConcat:
         def pixels(item: Item, data: bytes) -> np.ndarray:
             return model.prepare(decode_image(data, name=item.id))
 
-        prepared = _in_threads(items, pixels)
+        prepared = in_threads(items, pixels)
         features = iter(model.features([p for p in prepared if not isinstance(p, Failure)]))
         return [
             p if isinstance(p, Failure) else _place(image=next(features)[None]) for p in prepared
@@ -185,10 +185,10 @@ class OpenConcat:
             sound = [sound_model.features(piece).mean(axis=0) for piece in pieces]
             return _place(speech=np.stack(speech), sound=np.stack(sound))
 
-        return _in_threads(items, frames if view == "frames" else pooled)
+        return in_threads(items, frames if view == "frames" else pooled)
 
 
-def _in_threads(
+def in_threads(
     items: Iterable[Item], work: Callable[[Item, bytes], np.ndarray]
 ) -> list[np.ndarray | Failure]:
     """``work`` on each item's bytes, in order; what is refused becomes a failure.

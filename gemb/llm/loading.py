@@ -64,7 +64,7 @@ def load(name: str, dtype: torch.dtype, device: torch.device) -> tuple[Any, Any,
     if hub:
         source = _from_hub(name, hub, revision, _FILES)  # gigabytes, now that they will fit
     try:
-        with _quiet():
+        with quiet():
             tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
             if not tokenizer("a").input_ids:  # transformers makes some of nothing
                 raise ValueError("there are no tokenizer's files")
@@ -96,7 +96,7 @@ def parameters(folder: str) -> int:
 def _require_memory(name: str, folder: str, dtype: torch.dtype, device: torch.device) -> None:
     """Refuse a model whose weights alone are more than what is free."""
     try:
-        with _quiet():
+        with quiet():
             count = parameters(folder)
     except (OSError, ValueError) as error:
         raise _broken(name, folder, error) from error
@@ -188,7 +188,7 @@ def _convert_gguf(gguf: Path, target: Path) -> None:
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         # The reader of GGUF draws a progress bar that no setting turns off.
-        with _quiet(), redirect_stderr(io.StringIO()):
+        with quiet(), redirect_stderr(io.StringIO()):
             tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
             model: Any = AutoModelForCausalLM.from_pretrained(
                 str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32
@@ -209,7 +209,7 @@ def _convert_gguf(gguf: Path, target: Path) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence transformers' progress bars and advice while loading."""
     level = transformers_logging.get_verbosity()
     bars = transformers_logging.is_progress_bar_enabled()

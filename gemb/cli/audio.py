@@ -1,0 +1,149 @@
+"""Audio embedding models: made here, used as the encoder ``open-audio:<folder>``."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gemb.cli.app import app
+from gemb.errors import UserError
+
+audio_app = typer.Typer(help="Audio embedding models from pretrained parts.", no_args_is_help=True)
+app.add_typer(audio_app, name="audio")
+
+
+@audio_app.command()
+def train(
+    out: Annotated[Path, typer.Option(help="folder of the model; checkpoints lie there too")],
+    route: Annotated[str, typer.Option(help="full, prune, text-only or combine")] = "",
+    config: Annotated[Path | None, typer.Option(help="a recipe (YAML or JSON), or give:")] = None,
+    parts: Annotated[str, typer.Option(help="open, moonshine, yamnet, m1 … m4, omni-7b")] = "open",
+    layers: Annotated[int | None, typer.Option(help="to keep, where the route prunes")] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(help="CSV with a header: audio (a file beside it), caption")
+    ] = None,
+    texts: Annotated[
+        Path | None, typer.Option(help="CSV with a header: text, match; for text-only")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="of each stage")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="pairs a step")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="of the language model")] = None,
+    lora_rank: Annotated[int | None, typer.Option(help="train adapters of this rank")] = None,
+    grad_cache: Annotated[bool, typer.Option(help="large batches in little memory")] = False,
+    bfloat16: Annotated[bool, typer.Option(help="compute in bfloat16")] = False,
+    seed: Annotated[int, typer.Option()] = 0,
+) -> None:
+    """Make a model along one of the source's four routes; interrupted, the same command goes on.
+
+    Several processes: accelerate launch $(which gemb) audio train ….
+    """
+    from gemb.audio_embedding.model import AudioEmbedder
+    from gemb.audio_embedding.routes import follow
+    from gemb.audio_embedding.train import Pairs
+    from gemb.data.fetch import cache_dir
+    from gemb.data.items import Item, Media
+    from gemb.device import this_process
+    from gemb.encoders.base import Failure
+    from gemb.store import Store
+
+    recipe = _recipe(
+        config,
+        route,
+        parts,
+        layers,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        lora_rank=lora_rank,
+        grad_cache=grad_cache or None,
+        bfloat16=bfloat16 or None,
+        seed=seed,
+    )
+    rows = _rows(pairs, "audio", "caption") if pairs else []
+    matches = _rows(texts, "text", "match") if texts else []
+    process = this_process()
+    model = AudioEmbedder.build(recipe.parts, recipe.training.seed)
+    sounds = [
+        Item(name, "audio", Media.from_file(_beside(pairs, name)), caption)
+        for name, caption in rows
+        if pairs
+    ]
+    with process.main_process_first():  # the others then read what it has kept
+        prepared = model.prepare(sounds, Store(cache_dir() / "vectors"))
+    good = [
+        (c, i.answer) for c, i in zip(prepared, sounds, strict=True) if not isinstance(c, Failure)
+    ]
+    for bad in (c for c in prepared if isinstance(c, Failure)):
+        typer.secho(f"left out: {bad.reason}", fg="yellow", err=True)
+
+    def after(stage: str, _: AudioEmbedder) -> None:
+        if process.is_main_process:
+            typer.echo(f"done: {stage}")
+
+    done = follow(
+        recipe,
+        model,
+        Pairs([c for c, _ in good], [t for _, t in good]) if good else None,
+        Pairs([a for a, _ in matches], [b for _, b in matches]) if matches else None,
+        out / "checkpoints",
+        after,
+    )
+    if process.is_main_process:
+        model.save(out)
+        for stage, fit in done.items():
+            typer.echo(
+                f"{stage}: {fit.steps} steps, loss {fit.losses[0]:.3f} to {fit.losses[-1]:.3f}, "
+                f"{fit.trainable / 1e6:.1f} million weights trained, {fit.seconds / 60:.1f} min"
+            )
+        typer.echo(f"use it as the encoder open-audio:{out}")
+
+
+def _recipe(config: Path | None, route: str, parts: str, layers: int | None, **given: Any) -> Any:
+    """The recipe in a file, or one put together from options."""
+    from pydantic import ValidationError
+
+    from gemb.audio_embedding.config import Recipe, Training, preset, read
+
+    if config is not None:
+        if route:
+            raise UserError("give a recipe with --config or a --route, not both")
+        return read(config)
+    said = {k: v for k, v in given.items() if v is not None}
+    try:
+        return Recipe.model_validate(
+            {
+                "route": route,
+                "parts": preset(parts),
+                "layers": layers,
+                "training": Training.model_validate(said),
+            }
+        )
+    except ValidationError as error:
+        raise UserError(f"this cannot be trained: {error}") from error
+
+
+def _rows(path: Path, left: str, right: str) -> list[tuple[str, str]]:
+    """Two columns of a CSV file."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [(row[left], row[right]) for row in csv.DictReader(file)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    except KeyError as error:
+        raise UserError(
+            f"{path} has no column {error}: its header needs {left} and {right}"
+        ) from error
+    for number, (a, b) in enumerate(rows, 2):
+        if not (a or "").strip() or not (b or "").strip():
+            raise UserError(f"{path}, line {number}: {left} or {right} is empty")
+    return rows
+
+
+def _beside(table: Path, name: str) -> Path:
+    path = table.parent / name
+    if not path.is_file():
+        raise UserError(f"{table} names {name}, and {path} is no file")
+    return path
