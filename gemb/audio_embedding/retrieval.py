@@ -23,11 +23,10 @@ from typing import Literal, Protocol
 import numpy as np
 from scipy.stats import rankdata
 
-from gemb.data.items import Item
+from gemb.data.items import Item, Pair
 from gemb.errors import UserError
 from gemb.metrics import Bootstrap, Interval
 
-Pair = tuple[Item, str]  # a sound and a caption of it
 Direction = Literal["text-to-audio", "audio-to-text"]
 Ties = Literal["expected", "mteb"]
 

@@ -95,3 +95,6 @@ class Item:
     split: str | None = None
     subset: str = "main"
     meta: Mapping[str, str] = field(default_factory=dict)
+
+
+Pair = tuple[Item, str]  # a medium and a caption of it

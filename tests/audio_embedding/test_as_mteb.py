@@ -1,0 +1,130 @@
+"""One small task of mteb's own kind, run by mteb offline on a model of ours."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gemb.audio_embedding import retrieval
+from gemb.audio_embedding.as_mteb import MtebEncoder
+from gemb.data.items import Item, Media
+from gemb.data.media import RATE, decode_audio, encode_wav
+from gemb.errors import UserError
+
+PITCHES = tuple(range(200, 1400, 100))  # Hz
+
+
+def tone(pitch: float) -> np.ndarray:
+    return 0.5 * np.sin(2 * np.pi * pitch * np.arange(RATE // 4) / RATE).astype(np.float32)
+
+
+class Pitches:
+    """A mock: sounds lie where their strongest frequency is, texts where their number is.
+
+    Every third text is understood wrongly, so that scores are neither 0 nor 1.
+    """
+
+    def embed_audio(self, items: Sequence[Item]) -> np.ndarray:
+        sounds = [decode_audio(i.media.bytes(), suffix="wav", name=i.id) for i in items]
+        peaks = [np.abs(np.fft.rfft(s)).argmax() * RATE / len(s) for s in sounds]
+        return self._at(peaks)
+
+    def embed_text(self, texts: Sequence[str]) -> np.ndarray:
+        said = [float(t.split()[0]) for t in texts]
+        return self._at([s + 430 if s % 300 == 0 else s for s in said])
+
+    @staticmethod
+    def _at(pitches: Sequence[float]) -> np.ndarray:
+        angle = np.array(pitches) / 1000
+        return np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
+
+
+def task(direction: str) -> Any:
+    from datasets import Dataset
+    from mteb.abstasks.retrieval import AbsTaskRetrieval
+    from mteb.abstasks.retrieval_dataset_loaders import RetrievalSplitData
+    from mteb.abstasks.task_metadata import TaskMetadata
+
+    ids = [f"{n:03d}" for n in range(len(PITCHES))]
+    sounds = Dataset.from_dict(
+        {
+            "id": ids,
+            "audio": [{"array": tone(p).tolist(), "sampling_rate": RATE} for p in PITCHES],
+        }
+    )
+    texts = Dataset.from_dict({"id": ids, "text": [f"{p} hertz" for p in PITCHES]})
+
+    class TonesRetrieval(AbsTaskRetrieval):
+        metadata = TaskMetadata(
+            name="TonesRetrieval",
+            description="Sine tones and what they are called.",
+            reference=None,
+            dataset={"path": "made/here", "revision": "1"},
+            type="Any2AnyRetrieval",
+            category=direction,
+            modalities=["audio", "text"],
+            eval_splits=["test"],
+            eval_langs=["eng-Latn"],
+            main_score="hit_rate_at_5",
+            bibtex_citation="",
+        )
+
+        def load_data(self, num_proc: int | None = None, **_: Any) -> None:
+            self.dataset = {
+                "default": {
+                    "test": RetrievalSplitData(
+                        queries=texts if direction == "t2a" else sounds,
+                        corpus=sounds if direction == "t2a" else texts,
+                        relevant_docs={i: {i: 1} for i in ids},
+                        top_ranked=None,
+                    )
+                }
+            }
+            self.data_loaded = True
+
+    return TonesRetrieval()
+
+
+@pytest.mark.slow  # mteb imports for ten seconds
+@pytest.mark.parametrize(("category", "ours"), [("t2a", "text-to-audio"), ("a2t", "audio-to-text")])
+def test_mteb_runs_the_model_and_finds_what_we_find(
+    category: str, ours: retrieval.Direction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    import mteb
+
+    model = MtebEncoder(Pitches(), "gemb/pitches", "1")
+    result = mteb.evaluate(model, task(category), cache=None, show_progress_bar=False)
+    (by_mteb,) = result.task_results[0].scores["test"]
+
+    pairs = [
+        (
+            Item(str(p), "audio", Media(lambda p=p: encode_wav(tone(p)), "wav"), str(p)),
+            f"{p} hertz",
+        )
+        for p in PITCHES
+    ]
+    found = retrieval.evaluate(Pitches(), pairs, ties="mteb")
+    names = {"cvR@1": "hit_rate_at_1", "cvR@5": "hit_rate_at_5", "NDCG@10": "ndcg_at_10"}
+    for metric, theirs in names.items():
+        mean = found.values[ours][metric].mean()
+        assert mean == pytest.approx(by_mteb[theirs], abs=1e-5), metric
+    assert 0 < found.values[ours]["cvR@1"].mean() < 1
+    assert result.model_name == "gemb/pitches" and result.model_revision == "1"
+
+
+def test_it_keeps_mtebs_protocol() -> None:
+    from mteb.models import EncoderProtocol
+
+    assert isinstance(MtebEncoder(Pitches(), "gemb/pitches"), EncoderProtocol)
+
+
+def test_stereo_is_averaged_and_what_is_neither_sound_nor_text_is_refused() -> None:
+    model = MtebEncoder(Pitches(), "gemb/pitches")
+    stereo = {"array": np.stack([tone(400), tone(400)]), "sampling_rate": RATE}
+    mono = {"array": tone(400), "sampling_rate": RATE}
+    vectors = model.encode([{"audio": [stereo, mono]}, {"text": ["400 hertz"]}])
+    np.testing.assert_allclose(vectors, np.repeat(vectors[:1], 3, axis=0), atol=1e-5)
+    with pytest.raises(UserError, match="choose an audio"):
+        model.encode([{"image": []}])
