@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from gemb import records
+from gemb import encoders, records
 from gemb.audio_embedding.retrieval import DIRECTIONS, AudioTextModel, evaluate
 from gemb.data.fetch import cache_dir, fetch
 from gemb.data.items import Item, Pair
@@ -34,8 +34,7 @@ from gemb.embed import embed
 from gemb.encoders.base import Encoder, Failure
 from gemb.encoders.minilm import MiniLM
 from gemb.encoders.moonshine import MIN_SECONDS, RATE, MoonshineBase
-from gemb.encoders.open_bound import OpenBound
-from gemb.encoders.open_concat import BLOCKS, OpenConcat
+from gemb.encoders.open_concat import BLOCKS
 from gemb.errors import UserError
 from gemb.experiments.binding import info_nce
 from gemb.progress import progress
@@ -79,7 +78,7 @@ class ClassNames(_Reader):
     """AudioSet's names of what YAMNet hears, in MiniLM's space: ``open-bound:posteriors``."""
 
     def __init__(self, store: Store | None = None):
-        self._encoder, self._store = OpenBound("posteriors"), store
+        self._encoder, self._store = encoders.load("open-bound:posteriors"), store
 
     def embed_audio(self, items: Sequence[Item]) -> np.ndarray:
         return _vectors(self._encoder, items, self._store, "class names")
@@ -123,7 +122,7 @@ class Frozen(_Reader):
     ``[N, 384]``; of sounds kept in the store, where one is given."""
 
     def __init__(self, store: Store | None = None):
-        self._encoder, self._store = OpenConcat(), store
+        self._encoder, self._store = encoders.load("open-concat"), store
 
     def sounds(self, items: Sequence[Item]) -> np.ndarray:
         vectors = _vectors(self._encoder, items, self._store, "frozen features")
