@@ -187,9 +187,12 @@ def _decode_soundfile(data: bytes, name: str) -> tuple[np.ndarray, int]:
     with sf.SoundFile(io.BytesIO(data)) as file:
         _check_rate(file.samplerate, name)
         _check_seconds(file.frames / file.samplerate, name)
-        # Block by block, since a damaged header may promise any length.
-        blocks = file.blocks(blocksize=1 << 20, dtype="float32", always_2d=True)
-        return _join([block.mean(axis=1) for block in blocks]), file.samplerate
+        # Block by block, since a damaged header may promise any length; and not by
+        # `file.blocks`, which fills up what an MP3 promises and lacks with stray memory.
+        blocks = []
+        while len(block := file.read(1 << 20, dtype="float32", always_2d=True)):
+            blocks.append(block.mean(axis=1))
+        return _join(blocks), file.samplerate
 
 
 def _decode_av(data: bytes, format: str | None, name: str) -> tuple[np.ndarray, int]:

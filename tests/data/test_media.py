@@ -235,6 +235,20 @@ def test_formats_of_pyav(format: str, codec: str, rate: int) -> None:
     assert rms(decoded) == pytest.approx(rms(sine()), rel=0.05)
 
 
+def test_a_sound_ends_where_its_samples_end_whatever_its_header_promises() -> None:
+    buffer = io.BytesIO()
+    tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(2 * 44100) / 44100)
+    sf.write(buffer, tone, 44100, format="MP3", subtype="MPEG_LAYER_III")
+    cut = buffer.getvalue()[: len(buffer.getvalue()) // 2]
+    with sf.SoundFile(io.BytesIO(cut)) as file:
+        promised, there = file.frames, len(file.read())
+    assert there < promised
+    found = [decode_audio(cut, suffix="mp3", name="tone") for _ in range(3)]
+    assert len(found[0]) == pytest.approx(there / 44100 * 16000, abs=2)
+    assert np.abs(found[0]).max() < 0.5
+    assert all(np.array_equal(f, found[0]) for f in found)
+
+
 def test_headerless_g722_by_its_suffix() -> None:
     data = av_file(sine(), 16_000, "g722", "g722")
     decoded = decode_audio(data, suffix=".G722", name="x")
