@@ -149,6 +149,8 @@ class Profile(_Strict):
 
 # The study's encoder and language model, and the latter's classes at a tiny random size.
 GEMINI, QWEN, QWEN_TINY = "gemini", "qwen3-4b", "qwen3-tiny"
+# What `gemb serve --encoder open-bound --model gemini-embedding-2` answers to, without a key.
+SERVED = "gemini:gemini-embedding-2:384"
 # The study shows a plain MLP of width 3072 without standardised inputs, and publishes neither
 # learning rate nor batch size nor epochs: these are this project's choice, from its first trials.
 PLAIN = Training(
@@ -335,8 +337,8 @@ PROFILES: dict[str, Profile] = {
             name="paper-smoke",
             purpose="the path of `paper`, tiny; its numbers mean nothing",
             source="official",
-            encoder=GEMINI,
-            text_encoder=GEMINI,
+            encoder=SERVED,
+            text_encoder=SERVED,
             llm=QWEN_TINY,
             sizes=Sizes(train=24, val=8, test=12, folds=2),
             training=PLAIN.model_copy(update={"hidden": 64, "epochs": 1}),
@@ -361,7 +363,7 @@ PROFILES: dict[str, Profile] = {
             multitask=Multitask(
                 sizes=Sizes(train=12, val=4, test=6, folds=2),
                 epochs=1,
-                encoders=(GEMINI,),
+                encoders=(SERVED,),
                 tokens=(1, 8),
                 groups=("rescue",),
                 rescue_tokens=(1,),
