@@ -245,7 +245,7 @@ def train(
     items = _embedded(items, done)
     fold = split(items, seed)
     sizes = ", ".join(f"{len(getattr(fold, p))} {name}" for p, name in PARTS.items())
-    say(f"{sizes}; language model {llm}")
+    say(sizes)
     model = FrozenLLM.load(llm)
     parts = [_examples(p, done.vectors, model, prompt) for p in (fold.train, fold.val, fold.test)]
     epochs = epochs or max(3, round(PASSES / len(fold.train)))
