@@ -245,7 +245,7 @@ def train(
     items = _embedded(items, done)
     fold = split(items, seed)
     sizes = ", ".join(f"{len(getattr(fold, p))} {name}" for p, name in PARTS.items())
-    say(f"{sizes}; language model {llm}")
+    say(sizes)
     model = FrozenLLM.load(llm)
     parts = [_examples(p, done.vectors, model, prompt) for p in (fold.train, fold.val, fold.test)]
     epochs = epochs or max(3, round(PASSES / len(fold.train)))
@@ -429,6 +429,12 @@ def model_card(report: Report, encoder: str, llm: str, prompt: str, table: str) 
         + (" (whole groups are drawn)" if report.groups else "")
         + ". They do not count that of the one split and seed.",
     ]
+    if report.adaptor.value in (0.0, 1.0):
+        drawn = len({i.group or i.media.key for i in report.test})
+        lines.append(
+            "- All test items came out alike, which resampling cannot doubt: with so few, up to "
+            f"about {min(100, 300 / drawn):.0f}% could still come out otherwise (rule of three)."
+        )
     if not report.groups:
         lines.append(
             "- The table names no groups: if recordings of one speaker, or pictures of one object, "

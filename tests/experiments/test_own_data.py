@@ -163,7 +163,7 @@ def vectors_and_table(folder, count=60):
     rng = np.random.default_rng(0)
     answers = ["bird", "dog", "up"]
     label = np.arange(count) % 3
-    vectors = (rng.normal(size=(3, 16)) * 3)[label] + rng.normal(size=(count, 16))
+    vectors = (rng.normal(size=(3, 256)) * 3)[label] + rng.normal(size=(count, 256))
     ids = [f"thing {n}" for n in range(count)]
     file = folder / "v.parquet"
     pq.write_table(pa.table({"id": ids, "vector": list(vectors.astype(np.float32))}), file)
@@ -179,7 +179,7 @@ def test_trained_tested_described_and_asked(tmp_path, monkeypatch, caplog):
     file, path = vectors_and_table(tmp_path)
     out = tmp_path / "adaptor"
     said = []
-    options = {"epochs": 8, "say": said.append}
+    options = {"epochs": 4, "say": said.append}
     report = own_data.train(path, f"precomputed:{file}", "smollm2-135m", "What?", out, **options)
     assert "left out: thing 999: no row of v.parquet has this id" in caplog.text
     assert sum(report.sizes.values()) == 60 and report.groups == 12
