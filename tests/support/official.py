@@ -23,7 +23,6 @@ import soundfile
 from PIL import Image
 from scipy.io import savemat
 
-from gemb.data import manifests
 from gemb.data.fetch import adopt
 
 Files = dict[str, bytes]
@@ -353,6 +352,5 @@ def write_all(folder: Path) -> Path:
 
 def adopt_all(folder: Path) -> None:
     """Bring what :func:`write_all` wrote into the cache, whose checksums it cannot have."""
-    for name, manifest in manifests.load_all().items():
-        if manifest.files and (manifest.official or name in LOOSE):
-            adopt(name, folder, verify=False)
+    for name in (*PACKED, *LOOSE):
+        adopt(name, folder, verify=False)

@@ -45,6 +45,7 @@ def audiocaps(folder: Path) -> None:
         for n, (video, start) in enumerate(clips) for k in range(5)
     ])  # fmt: skip
     table(folder / "dataset/train.csv", header, [(7, "trained0000", 10, "Rain, then thunder")])
+    table(folder / "dataset/val.csv", header, [])
     tone(folder / "audio/--aB_c1_30.flac", 300)
     tone(folder / "audio/YdEfGhIjKlMn.wav", 500)
     tone(folder / "audio/7.wav", 600)
@@ -61,6 +62,7 @@ def audioset_strong(folder: Path) -> None:
         ("b0RFKhbpFJA_30000", "8.000", "9.000", "/m/05tny_"),
         ("x_y-z000000_0", "0.000", "1.000", "/m/09x0r"),
     ], "\t")  # fmt: skip
+    table(folder / "audioset_train_strong.tsv", header, [], "\t")
     tone(folder / "audio/b0RFKhbpFJA_30000.wav")
     tone(folder / "audio/x_y-z000000.ogg")
 
@@ -159,6 +161,7 @@ def fever(folder: Path) -> None:
         {"id": n, "verifiable": "VERIFIABLE", "label": label, "claim": claim, "evidence": shown}
         for n, (label, claim, shown) in enumerate(rows)
     ])  # fmt: skip
+    json_lines(folder / "shared_task_dev.jsonl", [])
     json_lines(folder / "wiki-pages/wiki-001.jsonl", [
         {"id": "", "text": "", "lines": ""},
         {"id": "Fox", "text": "", "lines": "0\tFox is a network -LRB- US -RRB- .\tUS\tUS\n"
@@ -179,3 +182,12 @@ def scifact(folder: Path) -> None:
         {"id": 0, "claim": "It is so.", "evidence": {"4983": both}, "cited_doc_ids": [4983]},
         {"id": 1, "claim": "Nobody knows.", "evidence": {}, "cited_doc_ids": [4983]},
     ])  # fmt: skip
+    json_lines(folder / "claims_dev.jsonl", [])
+
+
+def multinli(folder: Path) -> None:
+    nli(folder, "multinli_1.0", "train", "dev_matched")
+
+
+def snli(folder: Path) -> None:
+    nli(folder, "snli_1.0", "train", "test")

@@ -16,12 +16,18 @@ and ``sentence``, a description around them.
 No recording and no caption, in either style, is in two of training, validation and test. Of speech
 no synthetic voice is either; of captions the tested voice, a Catalan one, is heard and read
 nowhere else. Test captions by voices known from training are the subset ``caption-known-voice``.
+
+Whoever trains an encoder on these pairs and then tests it on other tasks of this project: the
+voices of ``speech`` are those that the tasks train on, but ``caption`` has volunteers of
+``voice-gender`` in it, whose gender the style ``sentence`` tells, and ``sound`` is
+``packaged-sounds``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -104,16 +110,12 @@ def pairs(items: Iterable[Item], style: Style = "name") -> list[Pair]:
     return [(i, i.answer if style == "name" else i.meta["sentence"]) for i in items]
 
 
-def items(
-    split: Split | None = None, subsets: Sequence[str] = (), count: int | None = None
-) -> list[Item]:
-    """Items of a split, in an order that a hash of their ids decides.
+def items(subsets: Sequence[str] = ()) -> list[Item]:
+    """All items, in an order that a hash of their ids decides; nothing is spoken yet.
 
     Args:
-        split: ``train``, ``val`` or ``test``; all where not given.
-        subsets: Of ``speech``, ``caption`` and ``sound``; all where none is given. The smoke
-            runs take ``speech`` alone, which needs no large package.
-        count: At most that many of each subset; ``caption-known-voice`` is a subset of its own.
+        subsets: Of ``speech``, ``caption`` and ``sound``; all where none is given. Smoke runs
+            take ``speech`` alone, which needs no large package.
 
     Raises:
         SourceUnavailable: A package or a speech engine cannot be had.
@@ -123,16 +125,17 @@ def items(
     if unknown := set(chosen) - set(SUBSETS):
         raise UnknownName(f"no subset {min(unknown)!r}; there are: {', '.join(SUBSETS)}")
     found = disjoint([i for s in chosen for i in _READERS[s]()])
-    found = sorted(
-        (i for i in found if split in (None, i.split)), key=lambda i: _hash("order", i.id)
-    )
-    if count is None:
-        return found
-    taken: dict[str, int] = {}
+    return sorted(found, key=lambda i: _hash("order", i.id))
+
+
+def take(items: Iterable[Item], split: Split, count: int | None = None) -> list[Item]:
+    """The items of a split, at most ``count`` of each subset; a smaller choice lies inside a
+    larger one."""
+    taken: Counter[str] = Counter()
     out = []
-    for item in found:
-        taken[item.subset] = taken.get(item.subset, 0) + 1
-        if taken[item.subset] <= count:
+    for item in items:
+        if item.split == split and (count is None or taken[item.subset] < count):
+            taken[item.subset] += 1
             out.append(item)
     return out
 

@@ -58,8 +58,10 @@ def test_a_pair_has_two_styles_of_caption(spoken: list[Item]) -> None:
 
 
 def test_a_smaller_sample_lies_inside_a_larger_one(spoken: list[Item]) -> None:
-    ids = [i.id for i in spoken if i.split == "test"]
-    assert [i.id for i in audio_pairs.items("test", ("speech",), count=40)] == ids[:40]
+    few, more, all_ = (audio_pairs.take(spoken, "test", n) for n in (10, 40, None))
+    assert few == more[:10] and more == all_[:40]
+    assert len(more) == 40 and all(i.split == "test" for i in all_)
+    assert [i.id for i in spoken] != sorted(i.id for i in spoken)  # not one voice after the other
 
 
 def test_an_unknown_subset_is_answered_with_those_there_are() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import official_audio
 import pytest
 
+from gemb.data.fetch import adopt
 from gemb.data.media import decode_audio
 from gemb.data.readers import captioned_audio as read
 from gemb.data.readers.files import DataFileError
@@ -77,6 +78,18 @@ def test_macs_is_split_by_place(tmp_path: Path) -> None:
     places = {s: {i.group for i, _ in pairs} for s, pairs in sides.items()}
     assert not places["train"] & places["test"] and not places["train"] & places["val"]
     assert "airport-barcelona-0" in set.union(*places.values())
+
+
+@pytest.mark.parametrize("name", read.READERS)
+def test_what_a_reader_hands_over_is_read_from_the_cache(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GEMB_HOME", str(tmp_path / "home"))
+    given = tmp_path / "given"
+    getattr(official_audio, name.replace("-", "_"))(given)
+    adopt(name, given, verify=False)
+    ours, theirs = read.READERS[name](None, "test"), read.READERS[name](given, "test")
+    assert [(i.id, i.media.key, c) for i, c in ours] == [(i.id, i.media.key, c) for i, c in theirs]
 
 
 @pytest.mark.parametrize("name", read.READERS)

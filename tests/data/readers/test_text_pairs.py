@@ -4,7 +4,9 @@ from pathlib import Path
 
 import official_audio
 import pytest
+from archives import make_zip
 
+from gemb.data.fetch import adopt
 from gemb.data.items import Item, Media
 from gemb.data.readers import text_pairs
 from gemb.data.readers.files import DataFileError
@@ -13,8 +15,8 @@ ENTAILED = [("A man plays a guitar on stage.", "Somebody makes music (entailment
 
 
 def test_of_the_inference_datasets_the_entailed_pairs_are_taken(tmp_path: Path) -> None:
-    official_audio.nli(tmp_path, "snli_1.0", "train", "test")
-    official_audio.nli(tmp_path, "multinli_1.0", "train", "dev_matched")
+    official_audio.snli(tmp_path)
+    official_audio.multinli(tmp_path)
     for split in ("train", "test"):
         assert text_pairs.snli(tmp_path, split) == ENTAILED
         assert text_pairs.multinli(tmp_path, split) == ENTAILED
@@ -31,6 +33,21 @@ def test_fever_pairs_claims_with_the_sentences_that_support_them(tmp_path: Path)
 def test_scifact_pairs_claims_with_rationales(tmp_path: Path) -> None:
     official_audio.scifact(tmp_path)
     assert text_pairs.scifact(tmp_path) == [("It is so.", "First. Second.")]
+
+
+@pytest.mark.parametrize("name", ["multinli", "snli", "fever", "scifact"])
+def test_what_a_reader_hands_over_is_read_from_the_cache(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GEMB_HOME", str(tmp_path / "home"))
+    given = tmp_path / "given"
+    getattr(official_audio, name)(given)
+    if name == "fever":  # its pages stay zipped
+        pages = {f"wiki-pages/{p.name}": p.read_bytes() for p in (given / "wiki-pages").iterdir()}
+        make_zip(given / "wiki-pages.zip", pages)
+    adopt(name, given, verify=False)
+    read = getattr(text_pairs, name)
+    assert read() == read(given)
 
 
 @pytest.mark.parametrize("name", ["multinli", "snli", "fever", "scifact"])
