@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 import pytest
-from faults import KINDS, Faults, quick, server, texts, vector
+from faults import KINDS, Faults, embed_texts, quick, server, texts, vector
 from typer.testing import CliRunner
 
 from gemb.cli import app
@@ -19,7 +19,6 @@ from gemb.data.items import Item, Media
 from gemb.data.load import Loaded
 from gemb.embed import embed
 from gemb.encoders.gemini import Gemini
-from gemb.encoders.prices import Limits
 from gemb.errors import UserError
 from gemb.experiments import needs, single_task
 from gemb.store import Store
@@ -49,7 +48,7 @@ def check(store, items):
 def test_a_thousand_items_through_a_fifth_of_faults(tmp_path, monkeypatch):
     faults = Faults(0.2, largest=5, slow=1.5, late=0.02)
     bad = random.Random(0).sample(range(1000), 20)
-    items, store = texts(1000, bad), Store(tmp_path)
+    items, store = texts(1000, bad=bad), Store(tmp_path)
     with server(faults) as url:
         monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", url)
         done = embed(items, quick(timeout=1.0, concurrency=8), store)
@@ -57,52 +56,43 @@ def test_a_thousand_items_through_a_fifth_of_faults(tmp_path, monkeypatch):
     assert check(store, items) == {i.media.bytes() for n, i in enumerate(items) if n not in bad}
     assert done.computed == 980 and store.count(quick().identity()) == 980
     assert all(faults.drawn[kind] for kind in KINDS)
-    # what was answered well was asked for once
-    assert max(faults.answered.values()) == 1
-
-
-def _embed(folder, url, count):
-    """In a process of its own, to be killed."""
-    os.environ["GOOGLE_GEMINI_BASE_URL"] = url
-    # one content a request: kills come between requests and not around one
-    encoder = quick(limits=Limits(requests_per_minute=19_999, tokens_per_minute=1e9))
-    embed(texts(count), encoder, Store(folder))
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are started by forking")
 def test_kills_at_random_points_lose_and_repeat_nothing_stored(tmp_path, monkeypatch):
-    """Killed sixty times while it embeds; each time more items are wanted."""
+    """Killed at least fifty times while it embeds, of which each time there is more to do."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["faults", "gemb.embed"])
-    faults, draw = Faults(late=0.02), random.Random(0)
-    kills, count, under_way = 0, 0, 4 * 32
+    context.set_forkserver_preload(["faults"])
+    faults, draw, kills, stop = Faults(late=0.05), random.Random(0), 0, 300
+    under_way = 4 * 32  # requests at a time, contents each
     with server(faults) as url:
         monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", url)
-        while kills < 60:
-            count += 300
-            items, store = texts(count), Store(tmp_path)
-            before = check(store, items)
-            asked = faults.answered.copy()
-            process = context.Process(target=_embed, args=(tmp_path, url, count))
+        for _ in range(60):
+            # what was killed last time is there again
+            stop += 300
+            span = (stop, stop - 600)
+            before = check(Store(tmp_path), texts(*span))
+            asked, known = faults.answered.copy(), len(faults.sizes)
+            process = context.Process(target=embed_texts, args=(tmp_path, url, span))
             process.start()
-            deadline = time.monotonic() + 60
-            while faults.answered == asked and process.is_alive() and time.monotonic() < deadline:
-                time.sleep(0.002)  # until the first answer
-            time.sleep(draw.random() * 0.3)
+            while len(faults.sizes) == known and process.is_alive():
+                time.sleep(0.002)
+            time.sleep(draw.random() * 0.25)
             kills += process.is_alive()
             process.kill()
             process.join()
-            time.sleep(0.05)  # what the server was answering
-            paid = faults.answered - asked
-            after = check(Store(tmp_path), items)
-            assert before <= after  # nothing stored is lost
-            assert not paid.keys() & before  # nor asked for again
-            assert len(paid.keys() - after) <= under_way  # nor more lost than was under way
+            time.sleep(0.1)  # what the server was about to answer
+            paid = set(faults.answered - asked)
+            after = check(Store(tmp_path), texts(*span))
+            assert before <= after, "something stored is lost"
+            assert not paid & before, "something stored was asked for again"
+            assert len(paid - after) <= under_way, "more is lost than was under way"
         last = Store(tmp_path)
-        embed(texts(count), quick(), last)
-    assert len(check(last, texts(count))) == count == last.count(quick().identity())
-    assert sum(faults.answered.values()) - count <= kills * under_way
+        embed(texts(stop), quick(), last)
+    assert kills >= 50
+    assert len(check(last, texts(stop))) == stop == last.count(quick().identity())
+    assert sum(faults.answered.values()) - stop <= kills * under_way
 
 
 def test_ctrl_c_keeps_what_is_under_way_and_asks_for_no_more(tmp_path):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gemb import tasks
 from gemb.data import fetch, manifests
 from gemb.data.items import Item
+from gemb.data.readers import librispeech
 from gemb.encoders.base import Encoder, Failure, Paid
 from gemb.encoders.prices import Amount
 from gemb.errors import UserError
-from gemb.experiments import runs, single_task
+from gemb.experiments import librispeech_failure, runs, single_task
 from gemb.profiles import Profile
 from gemb.progress import progress
 from gemb.store import Store
@@ -59,21 +61,23 @@ def _with_needs(wanted: Sequence[str]) -> list[str]:
 
 @dataclass
 class Vectors:
-    """The vectors that one task of a profile needs.
+    """The vectors that one task of a profile needs under one view.
 
     Attributes:
-        task: Its name.
+        name: The task's, or what section 2 calls its sentences, with the view.
         items: How many items.
         todo: Those without a vector; empty where ``guessed``.
+        view: Of the encoder's.
         store: Where their vectors belong.
         amount: What of them an encoder that is paid would be sent.
         failures: Those of ``todo`` that cannot be sent, and why.
         guessed: The data are not here yet: all counts are the profile's sizes, at most that many.
     """
 
-    task: str
+    name: str
     items: int
-    todo: list[Item]
+    todo: list[Item] = field(default_factory=list)
+    view: str = "whole"
     store: Store | None = None
     amount: Amount = field(default_factory=Amount)
     failures: list[Failure] = field(default_factory=list)
@@ -95,10 +99,12 @@ def items_of(
 ) -> list[Vectors]:
     """The items of a profile's tasks, of all protocols, folds and seeds, and which lack vectors.
 
+    Of the study's own data the sentences of section 2 come beside them, under each of its views.
+
     Args:
         profile: Says which tasks, and how many items.
         encoder: Whose vectors; the profile's or another.
-        names: Some of the profile's tasks; none means all.
+        names: Some of the profile's tasks; none means all, and the sentences.
         fetching: Get data that are not here; otherwise their numbers are the profile's sizes.
     """
     for name in names:
@@ -107,18 +113,38 @@ def items_of(
                 f"no task {name!r} in profile {profile.name}; it has: {', '.join(profile.tasks)}"
             )
     states = {s.manifest.name: s.present for s in fetch.status()}
+
+    def here(dataset: str) -> bool:
+        return fetching or all(states[m] for m in _with_needs([dataset]))
+
     out = []
     for name in names or profile.tasks:
-        dataset = tasks.get(name).dataset
-        if not fetching and not all(states[m] for m in _with_needs([dataset])):
+        if not here(tasks.get(name, profile.source).dataset):
             out.append(_guess(profile, name))
             continue
         ready = single_task.select(profile, name)
-        store = runs.store_of(ready.loaded.source)
-        first = {i.media.key: i for i in reversed(ready.items)}
-        todo = store.missing(encoder.identity(), list(first))
-        out.append(Vectors(name, len(first), [first[k] for k in todo], store))
+        out.append(_lacking(name, ready.items, encoder, "whole", ready.loaded.source))
+    if profile.source == "official" and not names:
+        views = dict.fromkeys(view for view, _ in librispeech_failure.SETUPS.values())
+        there = here(librispeech.DATASET)
+        items = librispeech_failure.sentence_items(profile) if there else []
+        for view in views:
+            name = f"sentences, {view}"
+            if there:
+                out.append(_lacking(name, items, encoder, view, profile.source))
+            else:
+                sizes = profile.sentences
+                count = sizes.train + sizes.val + sizes.test
+                out.append(_of_mean_length(name, count, librispeech.DATASET, view))
     return out
+
+
+def _lacking(name: str, items: Sequence[Item], encoder: Encoder, view: str, source: str) -> Vectors:
+    """Which of the items have no vector yet; items of one content are one."""
+    store = runs.store_of(source)
+    first = {i.media.key: i for i in reversed(items)}
+    todo = store.missing(encoder.identity(view), list(first))
+    return Vectors(name, len(first), [first[k] for k in todo], view, store)
 
 
 def price(wanted: Sequence[Vectors], encoder: Paid) -> None:
@@ -127,7 +153,7 @@ def price(wanted: Sequence[Vectors], encoder: Paid) -> None:
         for some in wanted:
             for item in some.todo:
                 try:
-                    some.amount += encoder.amount(item)
+                    some.amount += encoder.amount(item, some.view)
                 except (UserError, OSError, RuntimeError, ValueError) as error:
                     some.failures.append(Failure(item.id, str(error)))
                 bar.update(1)
@@ -135,20 +161,24 @@ def price(wanted: Sequence[Vectors], encoder: Paid) -> None:
 
 def _guess(profile: Profile, name: str) -> Vectors:
     """At most what the sizes say: each protocol's sample, and what is tested in further folds."""
-    sizes, task = profile.sizes_of(name), tasks.get(name)
-    manifest = manifests.get(task.dataset)
+    sizes, task = profile.sizes_of(name), tasks.get(name, profile.source)
     count = len(profile.protocols) * (sizes.train + sizes.val + sizes.test)
     if task.split == "folds" and "leak-free" in profile.protocols:
         count += (sizes.folds - 1) * (sizes.train + sizes.val)
-    count = min(count, manifest.items or count)
+    count = min(count, manifests.get(task.dataset).items or count)
     if task.modality == "audio":
-        seconds = getattr(manifest, "mean_seconds", None)
-        if seconds is None:
-            raise UserError(
-                f"{name}: the data are not here and {task.dataset} does not say how long a clip "
-                f"is: run `gemb fetch {task.dataset}` first"
-            )
-        amount = Amount(contents=count, seconds=count * seconds)
-    else:
-        amount = Amount(contents=count, images=count)
-    return Vectors(name, count, [], amount=amount, guessed=True)
+        return _of_mean_length(name, count, task.dataset, "whole")
+    return Vectors(name, count, amount=Amount(contents=count, images=count), guessed=True)
+
+
+def _of_mean_length(name: str, count: int, dataset: str, view: str) -> Vectors:
+    """So many recordings, each as long as the dataset's manifest says they are on average."""
+    seconds = manifests.get(dataset).mean_seconds
+    if seconds is None:
+        raise UserError(
+            f"{name}: the data are not here and {dataset} does not say how long a recording is: "
+            f"run `gemb fetch {dataset}` first"
+        )
+    pieces = 1 if view == "whole" else math.ceil(seconds / float(view.partition(":")[2]))
+    amount = Amount(contents=count * pieces, seconds=count * seconds)
+    return Vectors(name, count, view=view, amount=amount, guessed=True)

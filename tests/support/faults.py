@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from google.genai import types
@@ -168,9 +170,18 @@ def quick(**options) -> Gemini:
     )
 
 
-def texts(count: int, bad: Sequence[int] = ()) -> list[Item]:
-    """Items, each with another text; those numbered in ``bad`` are refused."""
+def texts(stop: int, start: int = 0, bad: Sequence[int] = ()) -> list[Item]:
+    """Items from ``start``, each with another text; those numbered in ``bad`` are refused."""
     return [
         Item(f"text/{n}", "text", Media.from_text(f"{BAD if n in bad else ''} number {n}"), "")
-        for n in range(count)
+        for n in range(start, stop)
     ]
+
+
+def embed_texts(folder: Path, url: str, span: tuple[int, int]) -> None:
+    """For a process of its own, to be killed."""
+    from gemb.embed import embed  # LanceDB does not bear being forked: it is imported here
+    from gemb.store import Store
+
+    os.environ["GOOGLE_GEMINI_BASE_URL"] = url
+    embed(texts(*span), quick(), Store(folder))
