@@ -14,6 +14,7 @@ import pytest
 from faults import KINDS, Faults, embed_texts, quick, server, texts, vector
 from typer.testing import CliRunner
 
+from gemb import profiles
 from gemb.cli import app
 from gemb.data.items import Item, Media
 from gemb.data.load import Loaded
@@ -162,6 +163,10 @@ def words(monkeypatch, tmp_path):
     return items
 
 
+def row(name, items, stored, missing):
+    return f"{name:22} {items:7} {stored:7} {missing:8}"
+
+
 def run(command, *arguments, **options):
     return runner.invoke(
         app,
@@ -178,7 +183,7 @@ def test_estimate_then_embed_then_nothing_left(words, monkeypatch):
         fast = ("--requests-per-minute", "1e6", "--tokens-per-minute", "1e9")
         encoder = ("--encoder", "gemini:gemini-embedding-2:16")
         said = run("estimate", *encoder, "--requests-per-minute", "10").output
-        assert "clothing          60       0       60" in said
+        assert row("clothing", 60, 0, 60) in said
         assert "$15.0000" in said and "prices of 2026-09-20" in said and "6.7 min" in said
         assert not faults.sizes
         refused = run("embed", *encoder, *fast)
@@ -194,7 +199,7 @@ def test_estimate_then_embed_then_nothing_left(words, monkeypatch):
         assert "w/4" in done.output + done.stderr
         assert "spent about $14.75" in done.output
         again = run("estimate", *encoder).output
-        assert "clothing          60      59        1" in again
+        assert row("clothing", 60, 59, 1) in again
 
 
 def _all_present():
@@ -209,8 +214,24 @@ def test_data_that_are_not_here_are_guessed_from_the_sizes(monkeypatch, tmp_path
     monkeypatch.setenv("GEMB_HOME", str(tmp_path))
     monkeypatch.setattr(single_task, "load", lambda *a: pytest.fail("nothing is to be loaded"))
     said = run("estimate", "--encoder", "gemini").output
-    assert "340       0      340     340" in said and "guessed" in said
+    assert row("clothing", 340, 0, 340) in said and "guessed" in said
     assert f"${340 * 258 * 0.45 / 1e6:.4f}" in said
+
+
+def test_the_study_as_published_is_estimated_before_any_download(monkeypatch, tmp_path):
+    monkeypatch.setenv("GEMB_HOME", str(tmp_path))
+    said = runner.invoke(app, ["estimate", "--profile", "paper"]).output
+    rows = {line[:22].strip(): line[22:].split() for line in said.splitlines()}
+    paper = profiles.get("paper")
+    views = [f"sentences, {view}" for view in ("whole", "chunks:2", "chunks:1")]
+    assert {*paper.tasks, *views, "all"} <= rows.keys()
+    assert rows["emotion"][:3] == ["1440", "0", "1440"]
+    assert rows["sentences, chunks:1"][0] == "1000"
+    prices = {
+        name: float(r[7].lstrip("$")) for name, r in rows.items() if len(r) > 7 and "$" in r[7]
+    }
+    assert prices["emotion"] == pytest.approx(0.92, abs=0.1)
+    assert prices["all"] < 1.2 * profiles.PAPER_DOLLARS
 
 
 def test_an_encoder_of_this_machine_is_free(monkeypatch, tmp_path):
