@@ -62,14 +62,14 @@ def test_a_thousand_items_through_a_fifth_of_faults(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are started by forking")
 def test_kills_at_random_points_lose_and_repeat_nothing_stored(tmp_path, monkeypatch):
-    """Killed at least fifty times while it embeds, of which each time there is more to do."""
+    """Killed fifty times while it embeds, of which each time there is more to do."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["faults"])
+    context.set_forkserver_preload(["faults"])  # imports LanceDB, and opens nothing
     faults, draw, kills, stop = Faults(late=0.05), random.Random(0), 0, 300
     under_way = 4 * 32  # requests at a time, contents each
     with server(faults) as url:
         monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", url)
-        for _ in range(60):
+        while kills < 50 and stop < 300 * 70:  # rarely, a forked process does not start
             # what was killed last time is there again
             stop += 300
             span = (stop, stop - 600)
@@ -77,10 +77,11 @@ def test_kills_at_random_points_lose_and_repeat_nothing_stored(tmp_path, monkeyp
             asked, known = faults.answered.copy(), len(faults.sizes)
             process = context.Process(target=embed_texts, args=(tmp_path, url, span))
             process.start()
-            while len(faults.sizes) == known and process.is_alive():
+            deadline = time.monotonic() + 30
+            while len(faults.sizes) == known and time.monotonic() < deadline:
                 time.sleep(0.002)
             time.sleep(draw.random() * 0.25)
-            kills += process.is_alive()
+            kills += process.is_alive() and len(faults.sizes) > known
             process.kill()
             process.join()
             time.sleep(0.1)  # what the server was about to answer
@@ -225,13 +226,14 @@ def test_the_study_as_published_is_estimated_before_any_download(monkeypatch, tm
     paper = profiles.get("paper")
     views = [f"sentences, {view}" for view in ("whole", "chunks:2", "chunks:1")]
     assert {*paper.tasks, *views, "all"} <= rows.keys()
-    assert rows["emotion"][:3] == ["1440", "0", "1440"]
+    assert rows["gender"][:3] == ["1440", "0", "1440"]
+    assert rows["emotion"][:3] == ["1440", "0", "0"]  # the same recordings
     assert rows["sentences, chunks:1"][0] == "1000"
     prices = {
         name: float(r[7].lstrip("$")) for name, r in rows.items() if len(r) > 7 and "$" in r[7]
     }
-    assert prices["emotion"] == pytest.approx(0.92, abs=0.1)
-    assert prices["all"] < 1.2 * profiles.PAPER_DOLLARS
+    assert prices["gender"] == pytest.approx(0.92, abs=0.1)
+    assert prices["all"] < profiles.PAPER_DOLLARS
 
 
 def test_an_encoder_of_this_machine_is_free(monkeypatch, tmp_path):

@@ -183,7 +183,8 @@ def _announce(
 
     for w in wanted:
         shown = line(w.name, w.items, w.stored, w.missing, w.amount)
-        typer.echo(shown + ("  guessed" if w.guessed else ""))
+        shared = f"  {w.shared} come with a task above" if w.shared else ""
+        typer.echo(shown + ("  guessed" if w.guessed else "") + shared)
     total = sum((w.amount for w in wanted), prices.Amount())
     items, stored = sum(w.items for w in wanted), sum(w.stored for w in wanted)
     typer.echo(line("all", items, stored, sum(w.missing for w in wanted), total))

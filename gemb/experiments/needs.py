@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from gemb import tasks
@@ -72,6 +73,7 @@ class Vectors:
         amount: What of them an encoder that is paid would be sent.
         failures: Those of ``todo`` that cannot be sent, and why.
         guessed: The data are not here yet: all counts are the profile's sizes, at most that many.
+        shared: How many of the items another task before it wants as well: they are embedded once.
     """
 
     name: str
@@ -82,16 +84,17 @@ class Vectors:
     amount: Amount = field(default_factory=Amount)
     failures: list[Failure] = field(default_factory=list)
     guessed: bool = False
+    shared: int = 0
 
     @property
     def missing(self) -> int:
         """Items to embed."""
-        return self.items if self.guessed else len(self.todo) - len(self.failures)
+        return self.items - self.shared if self.guessed else len(self.todo) - len(self.failures)
 
     @property
     def stored(self) -> int:
         """Items whose vectors are there."""
-        return 0 if self.guessed else self.items - len(self.todo)
+        return 0 if self.guessed else self.items - self.shared - len(self.todo)
 
 
 def items_of(
@@ -117,13 +120,14 @@ def items_of(
     def here(dataset: str) -> bool:
         return fetching or all(states[m] for m in _with_needs([dataset]))
 
-    out = []
+    out: list[Vectors] = []
     for name in names or profile.tasks:
         if not here(tasks.get(name, profile.source).dataset):
-            out.append(_guess(profile, name))
+            out.append(_guess(profile, name, [w.name for w in out if w.guessed]))
             continue
         ready = single_task.select(profile, name)
-        out.append(_lacking(name, ready.items, encoder, "whole", ready.loaded.source))
+        known = {i.media.key for w in out for i in w.todo}
+        out.append(_lacking(name, ready.items, encoder, "whole", ready.loaded.source, known))
     if profile.source == "official" and not names:
         views = dict.fromkeys(view for view, _ in librispeech_failure.SETUPS.values())
         there = here(librispeech.DATASET)
@@ -139,12 +143,23 @@ def items_of(
     return out
 
 
-def _lacking(name: str, items: Sequence[Item], encoder: Encoder, view: str, source: str) -> Vectors:
-    """Which of the items have no vector yet; items of one content are one."""
+def _lacking(
+    name: str,
+    items: Sequence[Item],
+    encoder: Encoder,
+    view: str,
+    source: str,
+    known: AbstractSet[str] = frozenset(),
+) -> Vectors:
+    """Which of the items have no vector yet, nor are ``known`` to be embedded, by their key.
+
+    Items of one content are one.
+    """
     store = runs.store_of(source)
     first = {i.media.key: i for i in reversed(items)}
-    todo = store.missing(encoder.identity(view), list(first))
-    return Vectors(name, len(first), [first[k] for k in todo], view, store)
+    lacking = store.missing(encoder.identity(view), list(first))
+    todo = [first[k] for k in lacking if k not in known]
+    return Vectors(name, len(first), todo, view, store, shared=len(lacking) - len(todo))
 
 
 def price(wanted: Sequence[Vectors], encoder: Paid) -> None:
@@ -159,13 +174,24 @@ def price(wanted: Sequence[Vectors], encoder: Paid) -> None:
                 bar.update(1)
 
 
-def _guess(profile: Profile, name: str) -> Vectors:
-    """At most what the sizes say: each protocol's sample, and what is tested in further folds."""
+def _guess(profile: Profile, name: str, before: Sequence[str]) -> Vectors:
+    """At most what the sizes say: each protocol's sample, and what is tested in further folds.
+
+    Datasets that are made from the same one, as RAVDESS' two, are taken to share their items with
+    a task ``before``.
+    """
     sizes, task = profile.sizes_of(name), tasks.get(name, profile.source)
     count = len(profile.protocols) * (sizes.train + sizes.val + sizes.test)
     if task.split == "folds" and "leak-free" in profile.protocols:
         count += (sizes.folds - 1) * (sizes.train + sizes.val)
-    count = min(count, manifests.get(task.dataset).items or count)
+    manifest = manifests.get(task.dataset)
+    count = min(count, manifest.items or count)
+    others = [manifests.get(tasks.get(b, profile.source).dataset) for b in before]
+    if manifest.needs and any(
+        o.needs == manifest.needs and profile.sizes_of(b) == sizes
+        for b, o in zip(before, others, strict=True)
+    ):
+        return Vectors(name, count, guessed=True, shared=count)
     if task.modality == "audio":
         return _of_mean_length(name, count, task.dataset, "whole")
     return Vectors(name, count, amount=Amount(contents=count, images=count), guessed=True)

@@ -17,10 +17,12 @@ from tornado.web import Finish, RequestHandler
 
 from gemb import serve
 from gemb.data.items import Item, Media
+from gemb.embed import embed
 from gemb.encoders.base import EncoderIdentity, Failure
 from gemb.encoders.gemini import Gemini
 from gemb.encoders.prices import Limits
 from gemb.serve import ApiError, Vectors
+from gemb.store import Store
 
 DIM = 16
 KINDS = (
@@ -180,8 +182,5 @@ def texts(stop: int, start: int = 0, bad: Sequence[int] = ()) -> list[Item]:
 
 def embed_texts(folder: Path, url: str, span: tuple[int, int]) -> None:
     """For a process of its own, to be killed."""
-    from gemb.embed import embed  # LanceDB does not bear being forked: it is imported here
-    from gemb.store import Store
-
     os.environ["GOOGLE_GEMINI_BASE_URL"] = url
     embed(texts(*span), quick(), Store(folder))
