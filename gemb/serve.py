@@ -163,8 +163,9 @@ class _Embed(RequestHandler):
         if len(parts) != 1:
             raise ApiError(400, f"{name}: {len(parts)} parts; a content has one here.")
         (part,) = parts
-        if (text := part.get("text")) is not None:
-            return self._known(Item(name, "text", Media.from_text(text), ""))
+        if "text" in part:
+            written: bytes = part["text"].encode()
+            return self._known(Item(name, "text", Media(lambda: written, "txt"), ""))
         inline = _either(part, "inlineData", "inline_data")
         if inline is None:
             raise ApiError(400, f"{name}: neither text nor inline data.")

@@ -88,9 +88,9 @@ def embed(
             failures += some.failures
             items = [i for i in some.todo if i.id not in refused]
             if items and some.store:
-                done = make(items, maker, some.store, label=f"embedding {some.task}")
+                done = make(items, maker, some.store, some.view, label=f"embedding {some.name}")
                 failures += done.failures
-                typer.echo(f"{some.task}: {done.computed} embedded in {done.seconds:.0f} s")
+                typer.echo(f"{some.name}: {done.computed} embedded in {done.seconds:.0f} s")
     finally:
         if isinstance(maker, Paid):
             typer.echo(f"spent about ${maker.spent:.4f}, by the list price of the tokens reported")
@@ -162,30 +162,32 @@ def _announce(
         for some in wanted:
             about_many = "at most " if some.guessed else ""
             typer.echo(
-                f"{some.task:12} {about_many}{some.items} items, {some.stored} stored, "
+                f"{some.name:22} {about_many}{some.items} items, {some.stored} stored, "
                 f"{some.missing} to embed"
             )
         typer.echo("free: it runs on this machine")
         return wanted, 0.0
     needs.price(wanted, maker)
     typer.echo(
-        f"{'task':12} {'items':>7} {'stored':>7} {'to embed':>8} {'images':>7} {'sound':>9} "
+        f"{'task':22} {'items':>7} {'stored':>7} {'to embed':>8} {'images':>7} {'sound':>9} "
         f"{'tokens':>9} {'price':>9}"
     )
-    total, known = prices.Amount(), True
-    rows = [(w.task, w.items, w.stored, w.missing, w.amount, w.guessed) for w in wanted]
-    total = sum((w.amount for w in wanted), total)
-    items, stored, missing = (sum(c) for c in zip(*(r[1:4] for r in rows), strict=True))
-    rows.append(("all", items, stored, missing, total, False))
-    for name, items, stored, missing, amount, guessed in rows:
+
+    def line(name: str, items: int, stored: int, missing: int, amount: prices.Amount) -> str:
         dollars = maker.price(amount)
-        known = known and dollars is not None
         cost = "unknown" if dollars is None else f"${dollars:.4f}"
-        typer.echo(
-            f"{name:12} {items:7} {stored:7} {missing:8} {amount.images:7} "
+        return (
+            f"{name:22} {items:7} {stored:7} {missing:8} {amount.images:7} "
             f"{amount.seconds:7.0f} s {amount.tokens:9.0f} {cost:>9}"
-            + ("  guessed" if guessed else "")
         )
+
+    for w in wanted:
+        shown = line(w.name, w.items, w.stored, w.missing, w.amount)
+        shared = f"  {w.shared} come with a task above" if w.shared else ""
+        typer.echo(shown + ("  guessed" if w.guessed else "") + shared)
+    total = sum((w.amount for w in wanted), prices.Amount())
+    items, stored = sum(w.items for w in wanted), sum(w.stored for w in wanted)
+    typer.echo(line("all", items, stored, sum(w.missing for w in wanted), total))
     if any(w.guessed for w in wanted):
         typer.echo(
             "guessed: the data are not here yet; at most as many as the profile's sizes say, of "
@@ -193,10 +195,12 @@ def _announce(
         )
     for failure in (f for w in wanted for f in w.failures):
         typer.secho(f"cannot be sent: {failure.reason}", fg="yellow", err=True)
+    if not names and profile.source != "official":
+        typer.echo("of the single tasks; other sections embed what they need besides as they run")
     limits = maker.limits
     typer.echo(f"prices of {prices.AS_OF}, without tax; today's are at {prices.SOURCE}")
     typer.echo(
         f"at {limits.requests_per_minute:g} requests and {limits.tokens_per_minute:g} tokens a "
         f"minute: {limits.minutes(total):.1f} min; a free tier may end after some requests a day"
     )
-    return wanted, maker.price(total) if known else None
+    return wanted, maker.price(total)

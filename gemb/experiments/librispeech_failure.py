@@ -96,6 +96,18 @@ def split(profile: Profile, sentences: Sequence[str], unseen: Sequence[str] | No
     return Parts(rest[:largest], val, test)
 
 
+def parts_of(profile: Profile) -> Parts:
+    """The sentences of the profile's source."""
+    unseen = librispeech.unseen() if profile.source == "official" else None
+    return split(profile, reader_of(profile).sentences(), unseen)
+
+
+def sentence_items(profile: Profile) -> list[Item]:
+    """Every sentence as it is spoken once; what the study's four set-ups embed."""
+    parts, item = parts_of(profile), reader_of(profile).item
+    return [item(s) for s in (*parts.train, *parts.val, *parts.test)]
+
+
 def run(profile: Profile, say: Callable[[str], None] = print) -> records.OpenVocabularyRecord:
     """Run (or read back) every training of the section and score it against floors and ceilings."""
     started = time.perf_counter()
@@ -109,7 +121,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.OpenVoc
         encoders.load(profile.text_encoder),
     )
     official = profile.source == "official"
-    parts = split(profile, reader.sentences(), librispeech.unseen() if official else None)
+    parts = parts_of(profile)
     jobs = plan(profile, parts, vectors, llm)
     fresh = [j for j in jobs if runs.load(j.run) is None]
     say(f"{len(jobs)} trainings, {len(jobs) - len(fresh)} done before")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from gemb import tasks
 from gemb.data import fetch, manifests
 from gemb.data.items import Item
+from gemb.data.readers import librispeech
 from gemb.encoders.base import Encoder, Failure, Paid
 from gemb.encoders.prices import Amount
 from gemb.errors import UserError
-from gemb.experiments import runs, single_task
+from gemb.experiments import librispeech_failure, runs, single_task
 from gemb.profiles import Profile
 from gemb.progress import progress
 from gemb.store import Store
@@ -59,35 +62,39 @@ def _with_needs(wanted: Sequence[str]) -> list[str]:
 
 @dataclass
 class Vectors:
-    """The vectors that one task of a profile needs.
+    """The vectors that one task of a profile needs under one view.
 
     Attributes:
-        task: Its name.
+        name: The task's, or what section 2 calls its sentences, with the view.
         items: How many items.
         todo: Those without a vector; empty where ``guessed``.
+        view: Of the encoder's.
         store: Where their vectors belong.
         amount: What of them an encoder that is paid would be sent.
         failures: Those of ``todo`` that cannot be sent, and why.
         guessed: The data are not here yet: all counts are the profile's sizes, at most that many.
+        shared: How many of the items another task before it wants as well: they are embedded once.
     """
 
-    task: str
+    name: str
     items: int
-    todo: list[Item]
+    todo: list[Item] = field(default_factory=list)
+    view: str = "whole"
     store: Store | None = None
     amount: Amount = field(default_factory=Amount)
     failures: list[Failure] = field(default_factory=list)
     guessed: bool = False
+    shared: int = 0
 
     @property
     def missing(self) -> int:
         """Items to embed."""
-        return self.items if self.guessed else len(self.todo) - len(self.failures)
+        return self.items - self.shared if self.guessed else len(self.todo) - len(self.failures)
 
     @property
     def stored(self) -> int:
         """Items whose vectors are there."""
-        return 0 if self.guessed else self.items - len(self.todo)
+        return 0 if self.guessed else self.items - self.shared - len(self.todo)
 
 
 def items_of(
@@ -95,10 +102,12 @@ def items_of(
 ) -> list[Vectors]:
     """The items of a profile's tasks, of all protocols, folds and seeds, and which lack vectors.
 
+    Of the study's own data the sentences of section 2 come beside them, under each of its views.
+
     Args:
         profile: Says which tasks, and how many items.
         encoder: Whose vectors; the profile's or another.
-        names: Some of the profile's tasks; none means all.
+        names: Some of the profile's tasks; none means all, and the sentences.
         fetching: Get data that are not here; otherwise their numbers are the profile's sizes.
     """
     for name in names:
@@ -107,18 +116,50 @@ def items_of(
                 f"no task {name!r} in profile {profile.name}; it has: {', '.join(profile.tasks)}"
             )
     states = {s.manifest.name: s.present for s in fetch.status()}
-    out = []
+
+    def here(dataset: str) -> bool:
+        return fetching or all(states[m] for m in _with_needs([dataset]))
+
+    out: list[Vectors] = []
     for name in names or profile.tasks:
-        dataset = tasks.get(name, profile.source).dataset
-        if not fetching and not all(states[m] for m in _with_needs([dataset])):
-            out.append(_guess(profile, name))
+        if not here(tasks.get(name, profile.source).dataset):
+            out.append(_guess(profile, name, [w.name for w in out if w.guessed]))
             continue
         ready = single_task.select(profile, name)
-        store = runs.store_of(ready.loaded.source)
-        first = {i.media.key: i for i in reversed(ready.items)}
-        todo = store.missing(encoder.identity(), list(first))
-        out.append(Vectors(name, len(first), [first[k] for k in todo], store))
+        known = {i.media.key for w in out for i in w.todo}
+        out.append(_lacking(name, ready.items, encoder, "whole", ready.loaded.source, known))
+    if profile.source == "official" and not names:
+        views = dict.fromkeys(view for view, _ in librispeech_failure.SETUPS.values())
+        there = here(librispeech.DATASET)
+        items = librispeech_failure.sentence_items(profile) if there else []
+        for view in views:
+            name = f"sentences, {view}"
+            if there:
+                out.append(_lacking(name, items, encoder, view, profile.source))
+            else:
+                sizes = profile.sentences
+                count = sizes.train + sizes.val + sizes.test
+                out.append(_of_mean_length(name, count, librispeech.DATASET, view))
     return out
+
+
+def _lacking(
+    name: str,
+    items: Sequence[Item],
+    encoder: Encoder,
+    view: str,
+    source: str,
+    known: AbstractSet[str] = frozenset(),
+) -> Vectors:
+    """Which of the items have no vector yet, nor are ``known`` to be embedded, by their key.
+
+    Items of one content are one.
+    """
+    store = runs.store_of(source)
+    first = {i.media.key: i for i in reversed(items)}
+    lacking = store.missing(encoder.identity(view), list(first))
+    todo = [first[k] for k in lacking if k not in known]
+    return Vectors(name, len(first), todo, view, store, shared=len(lacking) - len(todo))
 
 
 def price(wanted: Sequence[Vectors], encoder: Paid) -> None:
@@ -127,28 +168,43 @@ def price(wanted: Sequence[Vectors], encoder: Paid) -> None:
         for some in wanted:
             for item in some.todo:
                 try:
-                    some.amount += encoder.amount(item)
+                    some.amount += encoder.amount(item, some.view)
                 except (UserError, OSError, RuntimeError, ValueError) as error:
                     some.failures.append(Failure(item.id, str(error)))
                 bar.update(1)
 
 
-def _guess(profile: Profile, name: str) -> Vectors:
-    """At most what the sizes say: each protocol's sample, and what is tested in further folds."""
+def _guess(profile: Profile, name: str, before: Sequence[str]) -> Vectors:
+    """At most what the sizes say: each protocol's sample, and what is tested in further folds.
+
+    Datasets that are made from the same one, as RAVDESS' two, are taken to share their items with
+    a task ``before``.
+    """
     sizes, task = profile.sizes_of(name), tasks.get(name, profile.source)
-    manifest = manifests.get(task.dataset)
     count = len(profile.protocols) * (sizes.train + sizes.val + sizes.test)
     if task.split == "folds" and "leak-free" in profile.protocols:
         count += (sizes.folds - 1) * (sizes.train + sizes.val)
+    manifest = manifests.get(task.dataset)
     count = min(count, manifest.items or count)
+    others = [manifests.get(tasks.get(b, profile.source).dataset) for b in before]
+    if manifest.needs and any(
+        o.needs == manifest.needs and profile.sizes_of(b) == sizes
+        for b, o in zip(before, others, strict=True)
+    ):
+        return Vectors(name, count, guessed=True, shared=count)
     if task.modality == "audio":
-        seconds = manifest.mean_seconds
-        if seconds is None:
-            raise UserError(
-                f"{name}: the data are not here and {task.dataset} does not say how long a clip "
-                f"is: run `gemb fetch {task.dataset}` first"
-            )
-        amount = Amount(contents=count, seconds=count * seconds)
-    else:
-        amount = Amount(contents=count, images=count)
-    return Vectors(name, count, [], amount=amount, guessed=True)
+        return _of_mean_length(name, count, task.dataset, "whole")
+    return Vectors(name, count, amount=Amount(contents=count, images=count), guessed=True)
+
+
+def _of_mean_length(name: str, count: int, dataset: str, view: str) -> Vectors:
+    """So many recordings, each as long as the dataset's manifest says they are on average."""
+    seconds = manifests.get(dataset).mean_seconds
+    if seconds is None:
+        raise UserError(
+            f"{name}: the data are not here and {dataset} does not say how long a recording is: "
+            f"run `gemb fetch {dataset}` first"
+        )
+    pieces = 1 if view == "whole" else math.ceil(seconds / float(view.partition(":")[2]))
+    amount = Amount(contents=count * pieces, seconds=count * seconds)
+    return Vectors(name, count, view=view, amount=amount, guessed=True)

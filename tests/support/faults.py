@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from google.genai import types
@@ -14,10 +17,12 @@ from tornado.web import Finish, RequestHandler
 
 from gemb import serve
 from gemb.data.items import Item, Media
+from gemb.embed import embed
 from gemb.encoders.base import EncoderIdentity, Failure
 from gemb.encoders.gemini import Gemini
 from gemb.encoders.prices import Limits
 from gemb.serve import ApiError, Vectors
+from gemb.store import Store
 
 DIM = 16
 KINDS = (
@@ -32,7 +37,6 @@ KINDS = (
     "wrong dimension",
     "NaN",
     "duplicate",
-    "late",
 )
 BAD = "[bad]"  # a text that the encoder refuses
 
@@ -63,13 +67,17 @@ class HashEncoder:
 
 
 class Faults:
-    """A hook of the server that lets a share of all requests fail, and counts what it is asked.
+    """A hook of the server that lets a share of all batches fail, and counts what it is asked.
+
+    Whether and how a batch fails is drawn from its content, so that it does not depend on the
+    order in which requests arrive; the same batch fails twice at most.
 
     Args:
         rate: Share of requests that fail.
-        kinds: In which ways, drawn at random.
+        kinds: In which ways.
         largest: Contents that a batch may have.
         slow: Seconds that a slow answer takes.
+        late: Seconds that any answer may take, drawn too: answers overtake each other.
     """
 
     def __init__(
@@ -78,14 +86,15 @@ class Faults:
         kinds: Sequence[str] = KINDS,
         *,
         largest: int = 100,
-        slow: float = 3.0,
-        seed: int = 0,
+        slow: float = 1.0,
+        late: float = 0.0,
     ):
-        self.rate, self.kinds, self.largest, self.slow = rate, tuple(kinds), largest, slow
-        self._random = random.Random(seed)
-        self.drawn: list[str] = []
+        self.rate, self.kinds, self.largest = rate, tuple(kinds), largest
+        self.slow, self.late = slow, late
+        self.asked: Counter[bytes] = Counter()  # times that each batch was asked for
         self.sizes: list[int] = []  # of the batches asked for
-        self.answered: list[bytes] = []  # contents whose vectors were sent, in order
+        self.drawn: Counter[str] = Counter()
+        self.answered: Counter[bytes] = Counter()  # contents whose vectors were sent as they are
 
     async def __call__(
         self,
@@ -96,9 +105,13 @@ class Faults:
         self.sizes.append(len(items))
         if len(items) > self.largest:
             raise ApiError(400, f"at most {self.largest} requests can be in one batch")
-        fails = self._random.random() < self.rate
-        kind = self._random.choice(self.kinds) if fails else ""
-        self.drawn.append(kind)
+        batch = b"|".join(i.media.bytes() for i in items)
+        self.asked[batch] += 1
+        draw = random.Random(f"{batch!r} {self.asked[batch]}")
+        fails = draw.random() < self.rate and self.asked[batch] <= 2
+        kind = draw.choice(self.kinds) if fails else ""
+        self.drawn[kind] += 1
+        await asyncio.sleep(self.late * draw.random())
         match kind:
             case "429 with hint":
                 raise ApiError(429, "Slow down.", [retry_info(0.05)])
@@ -106,8 +119,6 @@ class Faults:
                 raise ApiError(int(kind), "Try again.")
             case "slow":
                 await asyncio.sleep(self.slow)
-            case "late":
-                await asyncio.sleep(self._random.random() / 10)
             case "cut" | "cut halfway":
                 stream = handler.detach()
                 if kind == "cut halfway":
@@ -125,7 +136,7 @@ class Faults:
             case "duplicate":
                 vectors[-1] = vectors[0]
             case _:
-                self.answered += [i.media.bytes() for i in items]
+                self.answered.update(i.media.bytes() for i in items)
         return vectors
 
 
@@ -161,9 +172,15 @@ def quick(**options) -> Gemini:
     )
 
 
-def texts(count: int, bad: Sequence[int] = ()) -> list[Item]:
-    """Items, each with another text; those numbered in ``bad`` are refused."""
+def texts(stop: int, start: int = 0, bad: Sequence[int] = ()) -> list[Item]:
+    """Items from ``start``, each with another text; those numbered in ``bad`` are refused."""
     return [
         Item(f"text/{n}", "text", Media.from_text(f"{BAD if n in bad else ''} number {n}"), "")
-        for n in range(count)
+        for n in range(start, stop)
     ]
+
+
+def embed_texts(folder: Path, url: str, span: tuple[int, int]) -> None:
+    """For a process of its own, to be killed."""
+    os.environ["GOOGLE_GEMINI_BASE_URL"] = url
+    embed(texts(*span), quick(), Store(folder))

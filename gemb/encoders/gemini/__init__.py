@@ -110,21 +110,23 @@ class Gemini:
         """
         session = Session(self, view, keep)
         raised: list[BaseException] = []
+        ended = threading.Event()  # an interrupted Thread.join takes the thread for ended
 
         def work() -> None:
             try:
                 asyncio.run(session.run(items))
             except BaseException as error:
                 raised.append(error)
+            finally:
+                ended.set()
 
-        thread = threading.Thread(target=work, name="gemini", daemon=True)
-        thread.start()
+        threading.Thread(target=work, name="gemini", daemon=True).start()
         try:
-            _join(thread)
+            _await(ended)
         except KeyboardInterrupt:
             log.warning("waiting for the requests under way, which are paid for (Ctrl-C: do not)")
             session.stop()
-            _join(thread)
+            _await(ended)
             raise
         if raised:
             raise raised[0]
@@ -144,6 +146,6 @@ class Gemini:
         return dollars(self.model, amount)
 
 
-def _join(thread: threading.Thread) -> None:
-    while thread.is_alive():  # on Windows a join without an end cannot be interrupted
-        thread.join(0.2)
+def _await(ended: threading.Event) -> None:
+    while not ended.wait(0.2):  # on Windows a wait without an end cannot be interrupted
+        pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -207,39 +208,43 @@ class Session:
 
     async def _vectors(self, client: genai.Client, batch: Batch) -> np.ndarray:
         """The checked vectors of a batch ``[N, D]``; a response that does not fit is not used."""
-        amount, before = batch.amount, None
         for _ in range(ASKED):
-            await self._requests.acquire(min(amount.contents, self._requests.max_rate))
-            await self._tokens.acquire(min(amount.tokens, self._tokens.max_rate))
-            with self._reserved(amount):
-                try:
-                    response = await client.aio.models.embed_content(
-                        model=self._encoder.model,
-                        contents=[c.sent for c in batch.contents],
-                        config=types.EmbedContentConfig(output_dimensionality=self._encoder.dim),
-                    )
-                    why = None
-                except ValueError as error:  # no JSON, or other JSON than the client knows
-                    response = types.EmbedContentResponse()
-                    why = f"it cannot be read ({type(error).__name__})"
-                self._pay(amount, response)
             try:
-                if why:
-                    raise Mismatch(why)
-                vectors = self._checked(batch, response)
+                vectors = self._checked(batch, await self._answer(client, batch))
+                await self._confirm(client, batch, vectors)
+                return vectors
             except Mismatch as error:
                 why = str(error)
                 log.warning("a response is not used, and asked for again: %s", why)
-                continue
-            alike = _alike(batch, vectors)
-            # equal vectors of different contents: a server's mistake, unless they come again
-            if not alike or alike == before:
-                return vectors
-            before, why = alike, f"{' and '.join(alike)} have one vector"
         raise GeminiError(
             f"the server's response does not fit what was asked, {ASKED} times: {why}. Nothing of "
             "it is stored; what came before is. Run it again, and if it stays, try another model"
         )
+
+    async def _answer(self, client: genai.Client, batch: Batch) -> types.EmbedContentResponse:
+        amount = batch.amount
+        await self._requests.acquire(min(amount.contents, self._requests.max_rate))
+        await self._tokens.acquire(min(amount.tokens, self._tokens.max_rate))
+        with self._reserved(amount):
+            try:
+                response = await client.aio.models.embed_content(
+                    model=self._encoder.model,
+                    contents=[c.sent for c in batch.contents],
+                    config=types.EmbedContentConfig(output_dimensionality=self._encoder.dim),
+                )
+            except ValueError as error:  # no JSON, or other JSON than the client knows
+                self._pay(amount, types.EmbedContentResponse())
+                raise Mismatch(f"it cannot be read ({type(error).__name__})") from None
+            self._pay(amount, response)
+        return response
+
+    async def _confirm(self, client: genai.Client, batch: Batch, vectors: np.ndarray) -> None:
+        """Ask for contents alone that got another's vector: a mistake, or are they so alike?"""
+        for number in _alike(batch, vectors):
+            content, vector = batch.contents[number], vectors[number]
+            (alone,) = await self._vectors(client, Batch([content]))
+            if np.linalg.norm(alone - vector) > 0.05 * np.linalg.norm(alone):
+                raise Mismatch(f"{content.item_id} has another item's vector")
 
     def _checked(self, batch: Batch, response: types.EmbedContentResponse) -> np.ndarray:
         rows = [e.values or [] for e in response.embeddings or []]
@@ -334,11 +339,14 @@ def _bucket(per_minute: float, burst: float) -> AsyncLimiter:
     return AsyncLimiter(burst, 60 * burst / refill)
 
 
-def _alike(batch: Batch, vectors: np.ndarray) -> tuple[str, ...]:
-    """Names of items whose contents differ and whose vectors do not."""
-    first: dict[bytes, Content] = {}
-    for content, vector in zip(batch.contents, vectors, strict=True):
-        other = first.setdefault(vector.tobytes(), content)
-        if other.data != content.data:
-            return other.item_id, content.item_id
-    return ()
+def _alike(batch: Batch, vectors: np.ndarray) -> list[int]:
+    """Places of contents that share a vector with another content."""
+    places: dict[bytes, list[int]] = defaultdict(list)
+    for number, vector in enumerate(vectors):
+        places[vector.tobytes()].append(number)
+    return [
+        n
+        for found in places.values()
+        if len({batch.contents[n].data for n in found}) > 1
+        for n in found
+    ]
