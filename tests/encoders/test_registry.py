@@ -28,7 +28,7 @@ def test_a_card_says_what_the_encoder_says(name):
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ("nonsense", "no encoder 'nonsense'; there are: minilm, open-audio"),
+        ("nonsense", "no encoder 'nonsense'; there are: gemini, minilm"),
         ("precomputed", "needs an argument: precomputed:<file.parquet>"),
         ("open-concat:large", "takes no argument"),
         ("open-bound:large", "posteriors, trained"),
