@@ -101,7 +101,7 @@ class Training(_Strict):
     lora_rank: int = Field(default=0, ge=0, description="0: all weights of the body's layers")
     lora_alpha: int = 16
     bfloat16: bool = Field(default=False, description="compute in bfloat16, weights as they are")
-    checkpoint_every: int = Field(default=50, gt=0, description="steps")
+    checkpoint_every: int = Field(default=200, gt=0, description="steps")
     seed: int = 0
 
 

@@ -332,13 +332,27 @@ class AudioEmbedder(nn.Module):
         return self.embed(list(texts))
 
     @torch.inference_mode()
-    def embed(self, inputs: Sequence[Input], batch_size: int = 32) -> np.ndarray:
-        """Unit vectors, float32 ``[N, D]``, of prepared clips or texts, like lengths together."""
+    def embed(self, inputs: Sequence[Input], tokens: int = 1024) -> np.ndarray:
+        """Unit vectors, float32 ``[N, D]``, of prepared clips or of texts.
+
+        Inputs of like length go together, as many as have about ``tokens`` tokens.
+        """
         out = np.zeros((len(inputs), self.dim), np.float32)
+        lengths = self.lengths(inputs)
         with _evaluating(self):
-            for index in by_length(inputs, batch_size):
+            for index in by_length(lengths, tokens=tokens):
                 out[index] = self([inputs[i] for i in index]).cpu().numpy()
         return out
+
+    def lengths(self, inputs: Sequence[Input]) -> list[int]:
+        """How many tokens each input takes in the body, without prefix and suffix."""
+        if not inputs:
+            return []
+        if _are_texts(inputs):
+            rows = self.tokenizer(list(inputs), truncation=True, max_length=MAX_TEXT_TOKENS)
+            return [len(ids) for ids in rows["input_ids"]]
+        counts = torch.tensor([len(x) for x in inputs])
+        return (counts if self.tower is None else self.tower.family.frames(counts)).tolist()
 
     def _pieces(self, item: Item) -> list[Item]:
         if self.parts.long_clips == "refuse":
@@ -349,10 +363,22 @@ class AudioEmbedder(nn.Module):
             return [item]  # whoever reads it next says what is wrong with it
 
 
-def by_length(inputs: Sequence[Input], size: int) -> list[list[int]]:
-    """Indices in batches of at most ``size``, inputs of like length together, longest first."""
-    order = sorted(range(len(inputs)), key=lambda i: (-len(inputs[i]), i))
-    return [order[i : i + size] for i in range(0, len(order), size)]
+def by_length(
+    lengths: Sequence[int], count: int | None = None, tokens: int | None = None
+) -> list[list[int]]:
+    """Indices in batches, inputs of like length together, longest first.
+
+    A batch holds at most ``count`` inputs, and at most ``tokens`` tokens with its padding (but
+    always one input).
+    """
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    out, begin = [], 0
+    while begin < len(order):
+        fits = len(order) if tokens is None else max(1, tokens // max(1, lengths[order[begin]]))
+        size = min(fits, count or fits)
+        out.append(order[begin : begin + size])
+        begin += size
+    return out
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -373,7 +399,9 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def _plain(config: Any) -> dict[str, Any]:
+    """A configuration as JSON, without the place it was read from."""
     out: dict[str, Any] = json.loads(config.to_json_string(use_diff=False))
+    out.pop("_name_or_path", None)
     return out
 
 

@@ -45,12 +45,13 @@ ROUTES: dict[Route, tuple[Stage, ...]] = {
 }
 
 
-def stages(recipe: Recipe) -> tuple[Stage, ...]:
-    """The stages of a recipe's route that apply to its parts."""
+def stages(recipe: Recipe, aligned: bool = False) -> tuple[Stage, ...]:
+    """The stages of a recipe's route that apply to its parts, or to a model aligned before."""
+    aligned = aligned or recipe.parts.is_aligned
     return tuple(
         s
         for s in ROUTES[recipe.route]
-        if not (s is ALIGN and recipe.parts.is_aligned) and not (s is PRUNE and not recipe.layers)
+        if not (s is ALIGN and aligned) and not (s is PRUNE and not recipe.layers)
     )
 
 
@@ -67,7 +68,7 @@ def follow(
 
     Args:
         recipe: The route and its settings.
-        model: Built of the recipe's parts.
+        model: Built of the recipe's parts; or trained before, and then not aligned again.
         audio: Clips and captions.
         text: Pairs of texts, for ``text-only``.
         folder: Of checkpoints: an interrupted route goes on where it was.
@@ -81,13 +82,15 @@ def follow(
         UserError: Pairs are missing that a stage needs, or as :func:`~.train.train`.
     """
     given = {"audio": audio, "text": text}
-    todo = stages(recipe)
+    before = model.provenance.get("stages", [])
+    todo = stages(recipe, aligned=bool(before))
     for stage in todo:
         if stage.trains and given[stage.on] is None:
             raise UserError(
                 f"the route {recipe.route!r} needs {stage.on} pairs for its stage {stage.name!r}"
             )
-    _standardise(model, audio)
+    if not before:
+        _standardise(model, audio)
     done: dict[str, Fit] = {}
     history: list[dict[str, Any]] = []
     if after:
@@ -125,7 +128,7 @@ def follow(
             )
         if after:
             after(stage.name, model)
-    model.provenance |= {"route": recipe.route, "stages": history}
+    model.provenance |= {"route": recipe.route, "stages": [*before, *history]}
     return done
 
 

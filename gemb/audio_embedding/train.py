@@ -7,7 +7,7 @@ import hashlib
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -49,6 +49,12 @@ class Pairs:
     def __post_init__(self) -> None:
         if not self.left or len(self.left) != len(self.right):
             raise UserError(f"{len(self.left)} clips or texts and {len(self.right)} texts to pair")
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[Input, str]]) -> Pairs:
+        """From row after row."""
+        listed = list(rows)
+        return cls([left for left, _ in listed], [right for _, right in listed])
 
     @cached_property
     def names(self) -> tuple[list[str], list[str]]:
@@ -133,7 +139,11 @@ def backward(
         seed: Of what is drawn in a forward pass, the same in both passes.
     """
     sides = (left, right)
-    chunks = [(n, index) for n, side in enumerate(sides) for index in by_length(side, chunk)]
+    chunks = [
+        (n, index)
+        for n, side in enumerate(sides)
+        for index in by_length([len(x) for x in side], chunk)
+    ]
 
     def encode(number: int) -> Tensor:
         torch.manual_seed(seed + number)
@@ -252,7 +262,7 @@ def train(
             out.losses.append(loss)
             due = out.steps % settings.checkpoint_every == 0 or out.steps == steps
             if due and main:
-                state.save(out)
+                state.save(out, finished=out.steps == steps)
             if bar is not None:
                 bar.update(1)
             if on_step and main:
@@ -314,7 +324,7 @@ class _State:
     def _weights(self) -> dict[str, Tensor]:
         return {n: p for n, p in self.model.named_parameters() if p.requires_grad}
 
-    def save(self, fit: Fit) -> None:
+    def save(self, fit: Fit, finished: bool) -> None:
         if self.path is None:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -324,7 +334,7 @@ class _State:
             "losses": fit.losses,
             "weights": self._weights(),
             "criterion": self.criterion.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimiser": None if finished else self.optimiser.state_dict(),
         }
         torch.save(content, part)
         os.replace(part, self.path)
@@ -345,7 +355,8 @@ class _State:
             for name, parameter in self._weights().items():
                 parameter.copy_(content["weights"][name])
         self.criterion.load_state_dict(content["criterion"])
-        self.optimiser.load_state_dict(content["optimiser"])
+        if content["optimiser"] is not None:
+            self.optimiser.load_state_dict(content["optimiser"])
         fit.losses[:] = content["losses"]
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from gemb.cli.app import app
-from gemb.errors import UserError
+from gemb.data.items import Item, Media, Pair
+from gemb.errors import UnknownName, UserError
 
 audio_app = typer.Typer(help="Audio embedding models from pretrained parts.", no_args_is_help=True)
 app.add_typer(audio_app, name="audio")
@@ -23,11 +25,11 @@ def train(
     parts: Annotated[str, typer.Option(help="open, moonshine, yamnet, m1 … m4, omni-7b")] = "open",
     layers: Annotated[int | None, typer.Option(help="to keep, where the route prunes")] = None,
     pairs: Annotated[
-        Path | None, typer.Option(help="CSV with a header: audio (a file beside it), caption")
-    ] = None,
+        str, typer.Option(help="audio-pairs, an official dataset, or a CSV: audio (file), caption")
+    ] = "audio-pairs",
     texts: Annotated[
-        Path | None, typer.Option(help="CSV with a header: text, match; for text-only")
-    ] = None,
+        str, typer.Option(help="packaged, an official dataset, or a CSV: text, match; text-only")
+    ] = "packaged",
     epochs: Annotated[int | None, typer.Option(help="of each stage")] = None,
     batch_size: Annotated[int | None, typer.Option(help="pairs a step")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="of the language model")] = None,
@@ -44,7 +46,6 @@ def train(
     from gemb.audio_embedding.routes import follow
     from gemb.audio_embedding.train import Pairs
     from gemb.data.fetch import cache_dir
-    from gemb.data.items import Item, Media
     from gemb.device import this_process
     from gemb.encoders.base import Failure
     from gemb.store import Store
@@ -62,22 +63,18 @@ def train(
         bfloat16=bfloat16 or None,
         seed=seed,
     )
-    rows = _rows(pairs, "audio", "caption") if pairs else []
-    matches = _rows(texts, "text", "match") if texts else []
+    sounds = _sounds(pairs)
+    matches = _texts(texts) if recipe.route == "text-only" else []
     process = this_process()
     model = AudioEmbedder.build(recipe.parts, recipe.training.seed)
-    sounds = [
-        Item(name, "audio", Media.from_file(_beside(pairs, name)), caption)
-        for name, caption in rows
-        if pairs
-    ]
     with process.main_process_first():  # the others then read what it has kept
-        prepared = model.prepare(sounds, Store(cache_dir() / "vectors"))
-    good = [
-        (c, i.answer) for c, i in zip(prepared, sounds, strict=True) if not isinstance(c, Failure)
-    ]
-    for bad in (c for c in prepared if isinstance(c, Failure)):
-        typer.secho(f"left out: {bad.reason}", fg="yellow", err=True)
+        prepared = model.prepare([i for i, _ in sounds], Store(cache_dir() / "vectors"))
+    good = []
+    for clip, (_, caption) in zip(prepared, sounds, strict=True):
+        if isinstance(clip, Failure):
+            typer.secho(f"left out: {clip.reason}", fg="yellow", err=True)
+        else:
+            good.append((clip, caption))
 
     def after(stage: str, _: AudioEmbedder) -> None:
         if process.is_main_process:
@@ -86,13 +83,14 @@ def train(
     done = follow(
         recipe,
         model,
-        Pairs([c for c, _ in good], [t for _, t in good]) if good else None,
-        Pairs([a for a, _ in matches], [b for _, b in matches]) if matches else None,
+        Pairs.of(good),
+        Pairs.of(matches) if matches else None,
         out / "checkpoints",
         after,
     )
     if process.is_main_process:
         model.save(out)
+        shutil.rmtree(out / "checkpoints", ignore_errors=True)
         for stage, fit in done.items():
             typer.echo(
                 f"{stage}: {fit.steps} steps, loss {fit.losses[0]:.3f} to {fit.losses[-1]:.3f}, "
@@ -123,6 +121,42 @@ def _recipe(config: Path | None, route: str, parts: str, layers: int | None, **g
         )
     except ValidationError as error:
         raise UserError(f"this cannot be trained: {error}") from error
+
+
+def _sounds(source: str) -> list[Pair]:
+    """Clips and captions to train on: packaged, of an official dataset, or of a table."""
+    from gemb.data.readers import audio_pairs, captioned_audio
+
+    if source.endswith(".csv"):
+        table = Path(source)
+        return [
+            (Item(name, "audio", Media.from_file(_beside(table, name)), caption), caption)
+            for name, caption in _rows(table, "audio", "caption")
+        ]
+    if source == audio_pairs.DATASET:
+        return audio_pairs.pairs(audio_pairs.items("train"))
+    if source in captioned_audio.READERS:
+        return captioned_audio.READERS[source](None, "train")
+    known = ", ".join([audio_pairs.DATASET, *captioned_audio.READERS])
+    raise UnknownName(f"no pairs {source!r}; there are: {known}; or name a .csv file")
+
+
+def _texts(source: str) -> list[tuple[str, str]]:
+    """Pairs of texts to train on; packaged ones hold no caption that is tested on."""
+    from gemb.data.readers import audio_pairs, text_pairs
+
+    if source.endswith(".csv"):
+        return _rows(Path(source), "text", "match")
+    if source == "packaged":
+        tested = audio_pairs.items("test")
+        exclude = [i.answer for i in tested] + [i.meta["sentence"] for i in tested]
+        return text_pairs.offline(audio_pairs.items("train"), exclude)
+    readers = (text_pairs.multinli, text_pairs.snli, text_pairs.fever, text_pairs.scifact)
+    official = {reader.__name__: reader for reader in readers}
+    if source in official:
+        return official[source]()
+    known = ", ".join(["packaged", *official])
+    raise UnknownName(f"no text pairs {source!r}; there are: {known}; or name a .csv file")
 
 
 def _rows(path: Path, left: str, right: str) -> list[tuple[str, str]]:

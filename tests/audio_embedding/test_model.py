@@ -1,4 +1,5 @@
 import io
+import json
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def test_neither_padding_nor_company_changes_a_vector(build, pooling):
             alone = np.concatenate([model([x]).numpy() for x in inputs])
         assert together.shape == (len(inputs), model.dim) and together.dtype == np.float32
         np.testing.assert_allclose(together, alone, atol=1e-5)
-        np.testing.assert_allclose(model.embed(inputs, batch_size=2), alone, atol=1e-5)
+        np.testing.assert_allclose(model.embed(inputs, tokens=12), alone, atol=1e-5)
         np.testing.assert_allclose(np.linalg.norm(alone, axis=1), 1, atol=1e-5)
 
 
@@ -47,6 +48,8 @@ def test_a_saved_model_is_read_without_its_parts_and_gives_the_same(build, tmp_p
     again = AudioEmbedder.load(tmp_path / "m", "cpu")
     assert again.parts == model.parts and again.provenance == model.provenance
     assert len(again.body.layers) == 2
+    kept = json.loads((tmp_path / "m" / "config.json").read_text())
+    assert str(tiny_llm) not in json.dumps(kept | {"parts": ""})
     for inputs in (clips([3, 9]), ["one", "two words"]):
         np.testing.assert_array_equal(again.embed(inputs), model.embed(inputs))
 
@@ -119,6 +122,16 @@ def test_tokens_are_averages_in_order_at_most_so_many_a_second(length, rate, sta
         torch.testing.assert_close(inner[:, :2], frames)
 
 
-def test_batches_by_length_hold_everything_once():
-    order = by_length(clips([3, 1, 2, 9]), 2)
-    assert order == [[3, 0], [2, 1]]
+@given(
+    lengths=st.lists(st.integers(1, 50)),
+    count=st.none() | st.integers(1, 9),
+    tokens=st.none() | st.integers(1, 99),
+)
+def test_batches_by_length_hold_everything_once_within_bounds(lengths, count, tokens):
+    batches = by_length(lengths, count, tokens)
+    assert sorted(i for b in batches for i in b) == list(range(len(lengths)))
+    flat = [lengths[i] for b in batches for i in b]
+    assert flat == sorted(lengths, reverse=True)
+    for batch in batches:
+        assert len(batch) <= (count or len(lengths))
+        assert len(batch) == 1 or len(batch) * lengths[batch[0]] <= (tokens or 10**9)

@@ -80,6 +80,16 @@ def test_parts_of_one_model_skip_alignment():
     assert [s.name for s in stages(recipe("full", parts=PRESETS["m3"]))] == ["align", "tune"]
 
 
+def test_a_model_trained_before_is_neither_aligned_nor_standardised_again(build):
+    model = build()
+    follow(recipe("full"), model, AUDIO)
+    mean = model.projection.mean.clone()
+    done = follow(recipe("prune", layers=1), model, Pairs(clips([9, 9]), WORDS[:2]))
+    assert list(done) == ["tune"] and torch.equal(model.projection.mean, mean)
+    names = [s["stage"] for s in model.provenance["stages"]]
+    assert names == ["align", "tune", "prune", "tune"]
+
+
 def test_a_recipe_is_read_from_a_file_and_a_wrong_one_refused(build, tmp_path):
     file = tmp_path / "r.yaml"
     file.write_text("route: prune\nlayers: 5\nparts: m1\ntraining: {lora_rank: 8}\n")

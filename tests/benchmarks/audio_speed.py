@@ -5,8 +5,8 @@
 Four tables, each figure the median over the repeats (and their range), methods taking turns:
 
 - the body (SmolLM2-135M, all layers) on prepared clips of 0.5 to 6 s (5 tokens a second) and on
-  captions: batched by length beside one by one; the bar is 3 times as fast, clips and captions
-  together;
+  captions: batched by length beside one by one, in float32 and in the precision that the machine
+  multiplies natively; there the bar is 3 times as fast, clips and captions together;
 - frozen audio features of the same clips: computed, and read back from the store;
 - a training step at 32 pairs, forward and backward, all layers trained: plain and with cached
   gradients;
@@ -36,6 +36,7 @@ from gemb.audio_embedding.model import AudioEmbedder
 from gemb.audio_embedding.train import InfoNCE, backward
 from gemb.data.items import Item, Media
 from gemb.data.media import RATE
+from gemb.device import best_dtype
 from gemb.store import Store
 
 BAR = 3.0
@@ -96,7 +97,7 @@ def show(title: str, found: dict[str, list[float]], items: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--items", type=int, default=128)
+    parser.add_argument("--items", type=int, default=128, help="clips, and captions")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
     chosen = parser.parse_args()
@@ -118,22 +119,26 @@ def main() -> None:
 
         return run
 
-    total: dict[str, float] = {}
-    for kind, inputs in both.items():
-        found = measured(
-            {
-                "one by one": lambda given=inputs: [model.embed([x]) for x in given],
-                "batched by length": lambda given=inputs: model.embed(given),
-                "batched, bfloat16": bfloat16(lambda given=inputs: model.embed(given)),
-            },
-            chosen.repeats,
-            clock,
-        )
-        show(f"Body, {kind}", found, len(inputs))
-        for name, times in found.items():
-            total[name] = total.get(name, 0.0) + statistics.median(times)
-    ratio = total["one by one"] / total["batched by length"]
-    print(f"\nbatched by length: {ratio:.1f} times one by one (bar: {BAR:g})")
+    ratios = {}
+    native = best_dtype(torch.device("cpu"))
+    for dtype in dict.fromkeys((torch.float32, native)):
+        model.to(dtype)
+        total = {"one by one": 0.0, "batched by length": 0.0}
+        for kind, inputs in both.items():
+            found = measured(
+                {
+                    "one by one": lambda given=inputs: [model.embed([x]) for x in given],
+                    "batched by length": lambda given=inputs: model.embed(given),
+                },
+                chosen.repeats,
+                clock,
+            )
+            show(f"Body in {str(dtype).removeprefix('torch.')}, {kind}", found, len(inputs))
+            for name, times in found.items():
+                total[name] += statistics.median(times)
+        ratios[dtype] = total["one by one"] / total["batched by length"]
+        print(f"\nbatched by length: {ratios[dtype]:.1f} times one by one")
+    model.float()
 
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
@@ -175,8 +180,8 @@ def main() -> None:
     show(f"Training step, {BATCH} pairs, {tokens} tokens", found, BATCH)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(f"\npeak memory {peak * 1024 / 1e9:.1f} GB resident")
-    if ratio < BAR:
-        raise SystemExit(f"below the bar of {BAR:g}")
+    if ratios[native] < BAR:
+        raise SystemExit(f"batched by length: below the bar of {BAR:g} times one by one")
 
 
 if __name__ == "__main__":
