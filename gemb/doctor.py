@@ -107,7 +107,11 @@ def _cache() -> list[tuple[str, str]]:
 def _manifests() -> list[tuple[str, str]]:
     try:
         return [
-            (s.manifest.name, _state(s.manifest.download_bytes, s.bytes, s.present))
+            (
+                s.manifest.name,
+                _state(s.manifest.download_bytes, s.bytes, s.present)
+                + (", by hand" if s.manifest.by_hand and not s.present else ""),
+            )
             for s in status()
         ]
     except (FetchError, ManifestError) as error:

@@ -135,6 +135,24 @@ def test_every_figure_has_alternative_text_and_every_table_its_csv(record):
     assert "&lt;b&gt;" in figures.transcripts_table(record)._repr_html_()
 
 
+def test_the_studys_own_data_are_named_and_have_neither_known_sentences_nor_frames(record):
+    about = record.provenance.model_copy(update={"source": "official"})
+    own = record.model_copy(
+        update={
+            "provenance": about,
+            "recognition": [],
+            "curve": [p for p in record.curve if p.arm != "frames"],
+        }
+    )
+    text = repr(figures.speech_table(own))
+    assert "all of LibriSpeech" in text and "stand-in" not in text
+    assert "recognised in unseen voices" not in repr(figures.evidence(own))
+    assert "frames" not in repr(figures.evidence(own))
+    for shown in (figures.recognition_chart(own), figures.curve_chart(own)):
+        assert shown.png.startswith(b"\x89PNG")
+    assert "Nothing of this under this profile" in repr(figures.recognition_table(own))
+
+
 def test_stand_ins_are_named_and_the_studys_result_is_the_studys(record):
     text = repr(figures.speech_table(record))
     assert "stand-in for LibriSpeech" in text and "the study reports exact match 0" in text

@@ -74,7 +74,8 @@ def fetch(
         for state in fetching.status():
             m = state.manifest
             size = f"{m.download_bytes / 1e6:7.1f} MB" if m.download_bytes else "          "
-            mark = "present" if state.present else "to be made" if not m.sources else "absent"
+            absent = "by hand" if m.by_hand else "absent" if m.sources else "to be made"
+            mark = "present" if state.present else absent
             flag = "  NON-COMMERCIAL" if m.non_commercial else ""
             typer.echo(f"{m.name:24} {m.kind:5} {size}  {mark:11} {m.licence}{flag}")
         return

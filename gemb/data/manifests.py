@@ -140,7 +140,9 @@ class File(_Strict):
     )
     md5: Md5 | None = None
     unverified: str | None = Field(
-        default=None, description="why no checksum is known; the hash seen first is enforced"
+        default=None,
+        description="why no checksum is known; where its source has none either, the hash seen "
+        "first is enforced",
     )
     count: int | None = Field(default=None, description="files in a tree, where it is known")
 
@@ -216,6 +218,12 @@ class Manifest(_Strict):
     def download_bytes(self) -> int:
         """What the first source that downloads would take."""
         return next((s.size or 0 for s in self.sources if not isinstance(s, FolderSource)), 0)
+
+    @property
+    def by_hand(self) -> str:
+        """What a reader has to do where no source can be downloaded; empty elsewhere."""
+        hows = [s.how for s in self.sources if isinstance(s, ByHandSource)]
+        return hows[0] if hows and len(hows) == len(self.sources) else ""
 
     @property
     def content_hash(self) -> str:

@@ -97,7 +97,9 @@ def baselines(
 ) -> dict[str, tuple[Sequence[Item], list[str]]]:
     """The task's own baselines and ceilings: by method the items asked and the answers given."""
     if task == "gender":
-        out = {"language only": (asked, _by(fold.train, asked, "language"))}
+        out: dict[str, tuple[Sequence[Item], list[str]]] = {}
+        if len({i.meta.get("language") for i in fold.train}) > 1:
+            out["language only"] = (asked, _by(fold.train, asked, "language"))
         pitch = _by_pitch(fold.train, asked)
         return out if pitch is None else {"pitch only": (asked, pitch)} | out
     if task == "emotion":

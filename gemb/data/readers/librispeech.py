@@ -69,13 +69,13 @@ def _readings(*folders: Path) -> dict[str, Reading]:
             for line in read_bytes(path, part).decode("utf-8", errors="replace").splitlines():
                 utterance, _, text = line.partition(" ")
                 match, sentence = _UTTERANCE.fullmatch(utterance), text.strip().lower()
-                if not match or not _WORDS.fullmatch(sentence):
+                if not match or not sentence:
                     problem = f"{line[:60]!r} is not an utterance's number and its words"
                     raise DataFileError(path, problem, part)
                 audio = path.with_name(f"{utterance}.flac")
                 if not audio.is_file():
                     raise DataFileError(audio, f"named by {path.name}, and not there", part)
-                words = sentence.count(" ") + 1
+                words = len(sentence.split(" ")) if _WORDS.fullmatch(sentence) else 0
                 if spoken_sentences.MIN_WORDS <= words <= spoken_sentences.MAX_WORDS:
                     found.setdefault(sentence, Reading(utterance, audio, match[1], part))
 

@@ -30,7 +30,7 @@ def emotion(root: Path | None = None) -> list[Item]:
     """Every recording, asked for the emotion; grouped by actor.
 
     Args:
-        root: Folder with ``speech/Actor_01`` to ``24``; fetched where not given.
+        root: Folder with ``Actor_01`` to ``24`` below ``speech``; fetched where not given.
 
     Raises:
         DataFileError: There are no recordings, or a name does not follow the publisher's code.
@@ -40,7 +40,7 @@ def emotion(root: Path | None = None) -> list[Item]:
 
 def _items(asked: str, root: Path | None) -> list[Item]:
     folder = (root or fetch(SOURCE)) / "speech"
-    paths = sorted(folder.glob("Actor_*/*.wav"))
+    paths = sorted(folder.glob("**/Actor_*/*.wav"))
     if not paths:
         raise DataFileError(folder, "holds no Actor_*/*.wav", SOURCE)
     result = []

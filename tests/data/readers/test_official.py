@@ -351,7 +351,7 @@ def test_a_damaged_dataset_is_refused_by_file(home: Path, tmp_path: Path, case: 
         (lambda f: next(f.rglob("*.flac")).unlink(), r"\.flac: named by .*trans\.txt"),
         (lambda f: shutil.rmtree(f / "librispeech-test-clean" / "speech"), "no transcripts"),
         (
-            lambda f: next(f.rglob("*.trans.txt")).write_text("84-1-0000 SOME 1ST WORDS\n"),
+            lambda f: next(f.rglob("*.trans.txt")).write_text("84-1 SOME WORDS\n"),
             "is not an utterance's number and its words",
         ),
     ],
