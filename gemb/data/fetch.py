@@ -254,10 +254,13 @@ def _fetch_from_first(manifest: Manifest) -> None:
         except SourceUnavailable as error:
             reasons.append(f"\n  - {describe(source)}: {error}")
     why = "".join(reasons) or "\n  - its manifest names none"
-    raise SourceUnavailable(
-        f"{manifest.name}: no source is available:{why}\nRun `gemb fetch {manifest.name}` where "
-        "there is network, or put its package into a folder and name that folder in GEMB_SOURCES"
+    remedy = (
+        ""  # which the reason says
+        if manifest.by_hand
+        else f"\nRun `gemb fetch {manifest.name}` where there is network, or put its package into "
+        "a folder and name that folder in GEMB_SOURCES"
     )
+    raise SourceUnavailable(f"{manifest.name}: no source is available:{why}{remedy}")
 
 
 def _fill(manifest: Manifest, source: Source, vouched: bool, verify: bool = True) -> Path:
@@ -289,8 +292,9 @@ def _fill(manifest: Manifest, source: Source, vouched: bool, verify: bool = True
         shutil.rmtree(work)
     finally:
         _tidy(work)
-    for path, why in unverified.items():
-        say(f"{manifest.name}: {path or 'all files'} not verified: {why}")
+    for why in dict.fromkeys(unverified.values()):
+        paths = ", ".join(p for p, reason in unverified.items() if reason == why)
+        say(f"{manifest.name}: not verified: {paths} ({why})")
     return folder
 
 

@@ -616,7 +616,7 @@ def test_what_was_unpacked_is_checked_file_by_file_and_the_rest_said(
     (home / "mine" / "pkg-1" / "more" / "x.txt").write_bytes(b"x")
     adopt("sample", home / folder)
     assert unverified(home) == {"more": "none published"}
-    assert "sample: more not verified: none published" in capfd.readouterr().err
+    assert "sample: not verified: more (none published)" in capfd.readouterr().err
     (home / "mine" / "pkg-1" / "weights.bin").write_bytes(b"changed")
     with pytest.raises(FetchError, match=r"wrong checksum of weights\.bin"):
         adopt("sample", home / folder)

@@ -397,7 +397,7 @@ def test_an_unpacked_folder_is_taken_from_inside_and_from_above(
     official.put(folder, official.fluent_speech_commands())
     fetch.adopt("fluent-speech-commands", folder if inside else folder.parent)
     assert len(fluent_speech_commands.items()) == 70
-    assert "not verified: the publisher gives no checksum" in capsys.readouterr().err
+    assert "wavs/speakers (the publisher gives no checksum)" in capsys.readouterr().err
     stamp = (fetch.folder_of("fluent-speech-commands") / ".gemb.json").read_text()
     assert "the publisher gives no checksum" in stamp
 
