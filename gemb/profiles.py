@@ -161,8 +161,8 @@ PLAIN = Training(
     batch_size=32,
     epochs=10,
 )
-# What embedding every item of the profile `paper` once may cost, at the prices of the encoder's
-# host on 2026-11-21: $0.00012 an image, $0.0001625 a second of sound. Its sizes keep below.
+# What embedding every item of all sections once may cost under the profile `paper`, at the prices
+# in gemb.encoders.prices: its sizes keep below.
 PAPER_DOLLARS = 10.0
 
 FOLD_TASKS = tuple(t.name for t in TASKS.values() if t.split == "folds")

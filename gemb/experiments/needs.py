@@ -109,7 +109,7 @@ def items_of(
     states = {s.manifest.name: s.present for s in fetch.status()}
     out = []
     for name in names or profile.tasks:
-        dataset = tasks.get(name).dataset
+        dataset = tasks.get(name, profile.source).dataset
         if not fetching and not all(states[m] for m in _with_needs([dataset])):
             out.append(_guess(profile, name))
             continue
@@ -135,14 +135,14 @@ def price(wanted: Sequence[Vectors], encoder: Paid) -> None:
 
 def _guess(profile: Profile, name: str) -> Vectors:
     """At most what the sizes say: each protocol's sample, and what is tested in further folds."""
-    sizes, task = profile.sizes_of(name), tasks.get(name)
+    sizes, task = profile.sizes_of(name), tasks.get(name, profile.source)
     manifest = manifests.get(task.dataset)
     count = len(profile.protocols) * (sizes.train + sizes.val + sizes.test)
     if task.split == "folds" and "leak-free" in profile.protocols:
         count += (sizes.folds - 1) * (sizes.train + sizes.val)
     count = min(count, manifest.items or count)
     if task.modality == "audio":
-        seconds = getattr(manifest, "mean_seconds", None)
+        seconds = manifest.mean_seconds
         if seconds is None:
             raise UserError(
                 f"{name}: the data are not here and {task.dataset} does not say how long a clip "
