@@ -67,15 +67,18 @@ def fetch(
         bool, typer.Option("--rebuild", help="make the released files again and compare")
     ] = False,
 ) -> None:
-    """Fetch pretrained parts and data, each checked against its checksum."""
+    """Fetch pretrained parts and data, each checked against its checksum.
+
+    What a host gives out only by hand, or what is there already, comes in with --from.
+    """
     from gemb.data import fetch as fetching
 
     if list_:
         for state in fetching.status():
             m = state.manifest
             size = f"{m.download_bytes / 1e6:7.1f} MB" if m.download_bytes else "          "
-            mark = "by hand" if m.by_hand else "absent" if m.sources else "to be made"
-            mark = "present" if state.present else mark
+            missing = "by hand" if m.by_hand else "absent" if m.sources else "to be made"
+            mark = "present" if state.present else missing
             flag = "  NON-COMMERCIAL" if m.non_commercial else ""
             typer.echo(f"{m.name:24} {m.kind:5} {size}  {mark:11} {m.licence}{flag}")
         return

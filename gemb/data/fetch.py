@@ -32,6 +32,7 @@ from gemb.data.manifests import File, Manifest, Source, UrlSource
 from gemb.data.sources import (
     FetchError,
     SourceUnavailable,
+    archive_name,
     describe,
     file_hash,
     handed_over,
@@ -175,9 +176,10 @@ def adopt(name: str, folder: Path, verify: bool = True) -> Path:
                 return _fill(manifest, source, checked, verify)
             except SourceUnavailable as error:
                 reasons.append(f"\n  - {describe(source)}: {error}")
+    names = " or ".join(filter(None, map(archive_name, manifest.sources)))
     raise SourceUnavailable(
         f"{name}: {folder} does not hold it. Looked into:{''.join(reasons)}\n"
-        + (manifest.by_hand or "Expected are the archives as published, or what is in them")
+        + (manifest.by_hand or f"Expected is {names or 'each file'} as published, or unpacked")
     )
 
 

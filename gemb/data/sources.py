@@ -40,6 +40,7 @@ from gemb.errors import UserError
 _TRIES = 3  # of a URL, before it counts as not available
 _PAUSE = 1.0  # seconds before the second try, doubled before each further one
 _TIMEOUT = 60  # seconds without a byte
+_LARGE = 100e6  # bytes, of an archive whose unpacking is announced, for it takes a while
 
 
 class FetchError(UserError, RuntimeError):
@@ -124,6 +125,8 @@ def obtain(
             raise SourceUnavailable(
                 f"{source.how} Then run `gemb fetch {manifest.name} --from FOLDER`"
             )
+    if archive.is_file() and archive.stat().st_size > _LARGE:
+        say(f"{manifest.name}: unpacking {archive.name}, and checking what is in it")
     return unpack.extract(archive, members, into)
 
 
@@ -148,7 +151,7 @@ def handed_over(
         FetchError: An archive is there, and is not the publisher's.
     """
     for source in manifest.sources:
-        for archive in sorted(folder.glob(pattern)) if (pattern := _archive(source)) else ():
+        for archive in sorted(folder.glob(pattern)) if (pattern := archive_name(source)) else ():
             if verify:
                 check_archive(manifest, source, archive)
             checked = isinstance(source, UrlSource) and source.has_checksum
@@ -160,7 +163,7 @@ def handed_over(
             yield FolderSource(kind="folder", path=str(folder), root=inside), False
 
 
-def _archive(source: Source) -> str | None:
+def archive_name(source: Source) -> str | None:
     """A glob for the name of a source's archive; ``None`` where it has none of its own."""
     match source:
         case WheelSource():
