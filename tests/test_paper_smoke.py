@@ -8,14 +8,34 @@ in their publishers' formats.
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import official
 import pytest
+from PIL import Image
 
 from gemb import encoders, paper, serve
 from gemb.data import fetch
+from gemb.data.items import Item, Media
+from gemb.data.media import encode_png, encode_wav
 
 NOTEBOOKS = sorted(p.stem for p in paper.NOTEBOOKS.glob("[0-9]*.ipynb"))
 MODEL = "gemini-embedding-2"
+_NOISE = np.random.default_rng(0)
+ONE_OF_EACH = [
+    Item("text", "text", Media.from_text("a word"), ""),
+    Item(
+        "image",
+        "image",
+        Media(lambda: encode_png(Image.fromarray(np.full((32, 32, 3), 90, np.uint8))), "png"),
+        "",
+    ),
+    Item(
+        "sound",
+        "audio",
+        Media(lambda: encode_wav(0.1 * _NOISE.normal(size=16000).astype(np.float32)), "wav"),
+        "",
+    ),
+]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +51,8 @@ def reader(tmp_path_factory):
         patch.setenv("GEMB_TOKENS_PER_MINUTE", "1000000000")
         for name in ("GOOGLE_API_KEY", "GEMINI_API_KEY"):
             patch.delenv(name, raising=False)
-        encoder.image_names, encoder.sound_names  # noqa: B018  read before the home changes
+        warmed = encoder.encode(ONE_OF_EACH)  # its weights are read before the home changes
+        assert all(isinstance(w, np.ndarray) for w in warmed), warmed
         patch.setenv("GEMB_HOME", str(home))
         fetch.folder_of("moonshine-base").parent.mkdir(parents=True)
         fetch.folder_of("moonshine-base").symlink_to(moonshine)
