@@ -39,6 +39,7 @@ def accuracy(adaptor, llm, data):
     )
 
 
+@pytest.mark.slow
 def test_ten_items_are_overfitted_and_the_llm_stays_as_it_was(llm):
     rng = np.random.default_rng(0)
     data = examples(llm, rng.normal(size=(10, 32)), WORDS * 2)
@@ -164,6 +165,7 @@ def test_surprisal_is_the_summed_cross_entropy_of_the_answer(llm):
     assert surprisal(adaptor, llm, data).sum() == pytest.approx(mean * sum(lengths), rel=0.02)
 
 
+@pytest.mark.slow
 def test_items_of_several_vectors_are_learnt_and_chosen_by_surprisal(llm):
     data = several(llm, np.random.default_rng(2), [1, 2, 3, 2, 1] * 2, WORDS * 2)
     settings = Training(hidden=128, epochs=30, batch_size=5, patience=30, noise=0)
