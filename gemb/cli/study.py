@@ -66,6 +66,7 @@ def make_paper(
 
 def _say_costs(profile: profiles.Profile) -> None:
     """What is going to be downloaded and where it will lie, and where the LLM is going to run."""
+    from gemb import paper
     from gemb.data import fetch as fetching
     from gemb.device import best_device, best_dtype, describe
     from gemb.experiments import needs
@@ -74,7 +75,8 @@ def _say_costs(profile: profiles.Profile) -> None:
     device = best_device()
     typer.echo(f"language model: {profile.llm}, {describe(best_dtype(device), device)}")
     states = {s.manifest.name: s for s in fetching.status()}
-    absent = [states[n] for n in needs.of_profile(profile) if not states[n].present]
+    wanted = needs.of_profile(profile, [n.stem for n in paper.notebooks()])
+    absent = [states[n] for n in wanted if not states[n].present]
     size = sum(s.manifest.download_bytes for s in absent)
     if absent:
         typer.echo(

@@ -20,28 +20,42 @@ from gemb.progress import progress
 from gemb.store import Store
 
 # Parts of the encoders that are built from packaged weights.
+_PARTS = ("efficientnet-lite0", "moonshine-base", "yamnet")
 ENCODER_PARTS = {
-    "open-concat": ("efficientnet-lite0", "moonshine-base", "yamnet"),
+    "open-concat": _PARTS,
     "minilm": ("minilm",),
-    "open-bound": ("minilm", "imagenet-names"),
+    "open-bound": (*_PARTS, "minilm", "imagenet-names"),
 }
-# What sections 2 and 3 read beside the tasks' data.
-BESIDE = {
-    "raw": ("spoken-sentences", "packaged-sounds"),
-    "released": ("spoken-sentences",),
-    "official": ("librispeech", "esc-50", "celeba"),
-}
+# What sections 2 and 3 read beside the tasks' data, by the profile's source.
+SENTENCES = {"raw": "spoken-sentences", "released": "spoken-sentences", "official": "librispeech"}
+TARGETS = {"raw": ("packaged-sounds",), "released": (), "official": ("esc-50", "celeba")}
 
 
-def of_profile(profile: Profile) -> list[str]:
-    """Every manifest that a run of ``profile`` reads, what they need included, once each."""
-    wanted = [*ENCODER_PARTS.get(profile.encoder.partition(":")[0], ()), profile.llm]
-    wanted += ENCODER_PARTS.get(profile.text_encoder, ())  # section 2
-    if profile.source != "official":
-        wanted += ENCODER_PARTS["open-bound"]  # section 3
+def of_profile(profile: Profile, notebooks: Sequence[str] | None = None) -> list[str]:
+    """Every manifest that a run of ``profile`` reads, what they need included, once each.
+
+    Args:
+        profile: Says the encoder, the language model, the tasks and where data come from.
+        notebooks: The names of those that are run; all of them if it is not given.
+    """
+
+    def runs(section: str) -> bool:
+        return notebooks is None or any(n.startswith(section) for n in notebooks)
+
+    def parts(encoder: str) -> Sequence[str]:
+        return ENCODER_PARTS.get(encoder.partition(":")[0], ())
+
+    wanted = [*parts(profile.encoder), profile.llm]
     if profile.source != "released":
         wanted += [tasks.get(t, profile.source).dataset for t in profile.tasks]
-    wanted += BESIDE[profile.source]
+    if runs("02"):
+        wanted += [*parts(profile.text_encoder), SENTENCES[profile.source]]
+    if runs("03"):
+        wanted += TARGETS[profile.source]
+        if profile.source != "official":
+            wanted += parts("open-bound")
+    if runs("04"):
+        wanted += [p for encoder in profile.multitask.encoders for p in parts(encoder)]
     return _with_needs(wanted)
 
 

@@ -1,0 +1,43 @@
+"""What a profile's notebooks read, each beside the tasks' own data."""
+
+import pytest
+
+from gemb import profiles
+from gemb.experiments import needs
+
+PARTS = {"efficientnet-lite0", "moonshine-base", "yamnet", "smollm2-135m"}
+
+
+def of(profile, *notebooks):
+    return needs.of_profile(profiles.get(profile), notebooks or None)
+
+
+def test_the_first_notebook_needs_the_encoders_parts_the_llm_and_the_tasks_data():
+    assert set(of("smoke", "01_single_task")) == PARTS
+    local = of("local", "01_single_task")
+    assert set(local) > PARTS | {"fashion-mnist", "tuxpaint-stamps", "endless-sky"}
+    assert not {"minilm", "packaged-sounds", "spoken-sentences"} & set(local)
+
+
+@pytest.mark.parametrize(
+    ("notebook", "more"),
+    [
+        ("02_librispeech_failure", {"minilm", "spoken-sentences", "piper-joe"}),
+        ("03_esc50_transfer", {"minilm", "imagenet-names", "packaged-sounds", "scratch"}),
+        ("04_multitask_scaling", {"minilm", "imagenet-names"}),
+    ],
+)
+def test_each_notebook_adds_what_it_reads(notebook, more):
+    assert set(of("local", "01_single_task", notebook)) >= {*of("local", "01_single_task"), *more}
+
+
+def test_all_notebooks_are_meant_where_none_is_named():
+    every = of("study")
+    assert {"packaged-sounds", "spoken-sentences", "imagenet-names"} <= set(every)
+    assert len(every) == len(set(every))
+
+
+def test_the_study_as_published_needs_its_own_datasets_and_no_stand_in():
+    found = set(of("paper"))
+    assert {"cifar-10", "ravdess", "librispeech", "esc-50", "celeba"} <= found
+    assert not {"tuxpaint-stamps", "packaged-sounds", "efficientnet-lite0"} & found
