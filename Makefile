@@ -1,6 +1,6 @@
 # The commands of this project; `make help` lists them. Works with GNU make 3.81 and later.
 #
-#   PROFILE=smoke|local|study   what `make paper` runs (local)
+#   PROFILE=smoke|local|study|paper   what `make paper` runs (local)
 #   FROM=records                      `make paper` renders the published run only
 #   PYTHON=/path/to/python            the Python to make .venv with, 3.11 or later
 #
