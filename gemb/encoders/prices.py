@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from gemb.errors import UserError
 from gemb.tasks import Modality
 
-# The text's price was read on the provider's page on that day; those of images and sound are as
+# The text's price is what a copy of the provider's page said on that day; images and sound are as
 # published with the model in April 2026.
 AS_OF = "2026-09-20"
 SOURCE = "https://ai.google.dev/gemini-api/docs/pricing"
