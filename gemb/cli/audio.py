@@ -5,13 +5,27 @@ from __future__ import annotations
 import csv
 import shutil
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gemb.cli.app import app
 from gemb.data.items import Item, Media, Pair
 from gemb.errors import UnknownName, UserError
+
+if TYPE_CHECKING:
+    from gemb.audio_embedding.uses import Answer
+    from gemb.encoders import Encoder
+    from gemb.store import Store
+
+MAX_DOLLARS = 1.0  # that a paid encoder may spend on one command
+
+FilesArgument = Annotated[list[Path], typer.Argument(metavar="FILE...", help="sound files")]
+TopOption = Annotated[int, typer.Option(min=1, help="so many answers")]
+_MODEL = (
+    "folder of a model that `gemb audio train` made, or another encoder of sounds and texts; "
+    f"one that costs money stops at ${MAX_DOLLARS:g}"
+)
 
 audio_app = typer.Typer(help="Audio embedding models from pretrained parts.", no_args_is_help=True)
 app.add_typer(audio_app, name="audio")
@@ -97,6 +111,117 @@ def train(
                 f"{fit.trainable / 1e6:.1f} million weights trained, {fit.seconds / 60:.1f} min"
             )
         typer.echo(f"use it as the encoder open-audio:{out}")
+
+
+@audio_app.command()
+def route(
+    files: FilesArgument,
+    model: Annotated[str, typer.Option(help=_MODEL)],
+    tools: Annotated[
+        Path | None, typer.Option(help="YAML, name: {description: what it does}; a home's")
+    ] = None,
+    top: TopOption = 1,
+) -> None:
+    """Say which tool a spoken command is for, without transcribing it: file, tool, similarity."""
+    from gemb.audio_embedding import uses
+
+    encoder, store = _encoder_and_store(model)
+    known = uses.read_tools(tools) if tools else uses.read_tools()
+    items = [uses.sound(f) for f in files]
+    _show(files, uses.route(encoder, items, known, store, top))
+
+
+@audio_app.command()
+def label(
+    files: FilesArgument,
+    captions: Annotated[
+        Path | None, typer.Option(help="text file, one a line; AudioSet's 521 names")
+    ] = None,
+    model: Annotated[str, typer.Option(help=_MODEL)] = "open-bound",
+    top: TopOption = 3,
+) -> None:
+    """Say what sounds, as the nearest of some captions: file, caption, similarity."""
+    from gemb.audio_embedding import uses
+
+    encoder, store = _encoder_and_store(model)
+    chosen = _lines(captions) if captions else _audioset_names()
+    _show(files, uses.label(encoder, [uses.sound(f) for f in files], chosen, store, top))
+
+
+@audio_app.command()
+def search(
+    query: Annotated[str, typer.Argument(metavar='"TEXT"|FILE', help="words, or a sound file")],
+    folder: Annotated[Path, typer.Argument(help="of sound files; those in its folders count")],
+    model: Annotated[str, typer.Option(help=_MODEL)] = "open-bound",
+    top: TopOption = 10,
+) -> None:
+    """Find the sounds of a folder that are nearest to words or to another sound.
+
+    The folder is embedded at the first search; later ones embed what is new.
+    """
+    from gemb.audio_embedding import uses
+
+    asked: str | Item = query
+    if Path(query).is_file():
+        asked = uses.sound(Path(query))
+    elif Path(query).suffix.lower() in uses.SUFFIXES:
+        raise UserError(f"there is no file {query}: give a sound file that is there, or words")
+    items = uses.sounds(folder)
+    encoder, store = _encoder_and_store(model)
+    hits, failures = uses.search(encoder, asked, items, store, top)
+    for hit in hits:
+        typer.echo(f"{hit.name}\t{hit.similarity:.3f}")
+    for failed in failures:
+        typer.secho(failed.reason, fg="red", err=True)
+    if failures:
+        raise UserError(f"{len(failures)} of {len(items)} files could not be searched (see above)")
+
+
+def _encoder_and_store(model: str) -> tuple[Encoder, Store]:
+    """The encoder by folder or name, a paid one with a ceiling, and where vectors are kept."""
+    from gemb import encoders
+    from gemb.data.fetch import cache_dir
+    from gemb.encoders.base import Paid
+    from gemb.store import Store
+
+    named = model.partition(":")[0] in encoders.REGISTRY
+    encoder = encoders.load(model if named else f"open-audio:{model}")
+    if isinstance(encoder, Paid):
+        encoder.limits.max_dollars = MAX_DOLLARS
+    return encoder, Store(cache_dir() / "vectors")
+
+
+def _show(files: list[Path], answers: list[Answer]) -> None:
+    """A line an answer; what could not be used is named, and the status then is 1."""
+    from gemb.encoders import Failure
+
+    failed = 0
+    for file, answer in zip(files, answers, strict=True):
+        if isinstance(answer, Failure):
+            failed += 1
+            typer.secho(answer.reason, fg="red", err=True)
+            continue
+        for hit in answer:
+            typer.echo(f"{file}\t{hit.name}\t{hit.similarity:.3f}")
+    if failed:
+        raise UserError(f"{failed} of {len(files)} files could not be used (see above)")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    if not any(lines):
+        raise UserError(f"{path} holds no caption: write one a line")
+    return [line for line in lines if line]
+
+
+def _audioset_names() -> list[str]:
+    from gemb.data.fetch import fetch
+    from gemb.encoders.yamnet import YamNet
+
+    return YamNet(fetch("yamnet")).class_names
 
 
 def _recipe(config: Path | None, route: str, parts: str, layers: int | None, **given: Any) -> Any:
