@@ -24,7 +24,7 @@ help:
 	@echo 'make paper        run the notebooks and build the book (PROFILE=smoke: minutes;'
 	@echo '                  FROM=records: render the published run only)'
 	@echo 'make test         all checks that CI runs'
-	@echo 'make study        make the published records again: 75 to 110 minutes, resumable'
+	@echo 'make study        make the published records again: 95 to 130 minutes, resumable'
 	@echo 'make book         the same as make paper FROM=records'
 	@echo 'make clean-cache  delete what was downloaded and computed (YES=1: unasked)'
 	@echo 'Without make: see gemb --help.'

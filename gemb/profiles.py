@@ -213,7 +213,7 @@ PROFILES: dict[str, Profile] = {
         Profile(
             name="local",
             purpose="every experiment at reduced size: leak-free split, one seed",
-            duration="about 12 minutes after downloads",
+            duration="about 16 minutes after downloads",
             sizes=Sizes(train=200, val=40, test=100, folds=2),
             sizes_by_task={
                 "commands": Sizes(train=338, val=60, test=120),
@@ -251,7 +251,7 @@ PROFILES: dict[str, Profile] = {
         Profile(
             name="study",
             purpose="the published run: all seeds, splits, baselines and controls",
-            duration="75 to 110 minutes after downloads",
+            duration="95 to 130 minutes after downloads",
             protocols=("leak-free", "random"),
             seeds=(0, 1, 2),
             sizes=Sizes(train=300, val=60, test=240),

@@ -79,6 +79,8 @@ def test_sentences_follow_the_numbers(record):
     assert "not surely more than chance" in repr(figures.transfer_findings(record))
     results[1] = results[1].model_copy(update={"macro": at(0.5)})
     assert "does not hold chance" in repr(figures.transfer_findings(record))
+    results[1] = results[1].model_copy(update={"macro": at(0.1)})
+    assert "below chance" in repr(figures.transfer_findings(record))
 
 
 def test_a_second_transfer_stands_beside_the_first(record):

@@ -190,6 +190,9 @@ def _findings(transfer: Transfer) -> Iterator[str]:
             + (
                 "which is chance: the space carries the transfer."
                 if inside
+                else "below chance, for it also names categories that none of them has: the space "
+                "carries the transfer."
+                if disjoint.macro.high < chance
                 else "whose interval does not hold chance: some answers are biased."
             )
         )
