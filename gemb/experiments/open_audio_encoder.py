@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.numpy import load_file as load_arrays
+from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
 from gemb import records
@@ -156,7 +158,7 @@ class Outcome:
         arrays: dict[str, np.ndarray] = {}
         for stage, (audio, text) in self.vectors.items():
             arrays |= {f"{stage}|audio": audio, f"{stage}|text": text}
-        np.savez(self.folder / "vectors.npz", **arrays)
+        save_arrays(arrays, self.folder / "vectors.safetensors")
         content = {"stages": self.stages, "fits": self.fits, "losses": self.losses}
         records.write_text(self.folder / "outcome.json", json.dumps(content))
 
@@ -167,9 +169,9 @@ class Outcome:
         if not path.exists():
             return None
         out = cls(folder, **json.loads(path.read_text(encoding="utf-8")))
-        with np.load(folder / "vectors.npz", allow_pickle=False) as found:
-            names = dict.fromkeys(n.partition("|")[0] for n in found.files)
-            out.vectors = {n: (found[f"{n}|audio"], found[f"{n}|text"]) for n in names}
+        found = load_arrays(folder / "vectors.safetensors")
+        names = dict.fromkeys(n.partition("|")[0] for n in found)
+        out.vectors = {n: (found[f"{n}|audio"], found[f"{n}|text"]) for n in names}
         return out
 
 
@@ -447,8 +449,12 @@ def _keep_best(bench: Bench, plans: Sequence[Plan], done: Mapping[str, Outcome])
     scores = {p.name: bench.validated(done[p.name], done[p.name].last) for p in plans}
     best = max(scores, key=lambda name: scores[name])
     for plan in plans:
+        folder = done[plan.name].folder
         if plan.name != best:
-            shutil.rmtree(done[plan.name].folder / "model", ignore_errors=True)
+            shutil.rmtree(folder / "model", ignore_errors=True)
+        elif not (folder / "model").exists():  # a run with other routes had a better one
+            (folder / "outcome.json").unlink()
+            bench.execute(plan)
     return best
 
 
@@ -656,14 +662,13 @@ def in_the_study(profile: Profile, folder: Path) -> list[StudyTask]:
 
     One seed each; what section 1 has trained is read back.
     """
+    names = [t for t in profile.audio.tasks if _has_sounds(profile, t)]
     out = []
-    for encoder in (
-        (profile.encoder, f"open-audio:{folder / 'model'}") if profile.audio.tasks else ()
-    ):
+    for encoder in (profile.encoder, f"open-audio:{folder / 'model'}") if names else ():
         mine = profile.model_copy(
             update={
                 "encoder": encoder,
-                "tasks": profile.audio.tasks,
+                "tasks": tuple(names),
                 "protocols": ("leak-free",),
                 "seeds": profile.seeds[:1],
                 "curve_tasks": (),
@@ -673,7 +678,7 @@ def in_the_study(profile: Profile, folder: Path) -> list[StudyTask]:
         todo = [r for r in planned.todo if r.variant == "adaptor"]
         vectors = {k: v for p in planned.prepared for k, v in p.embedded.vectors.items()}
         outcomes = runs.execute_all(todo, vectors, planned.llm, encoder.partition(":")[0])
-        for name in profile.audio.tasks:
+        for name in names:
             answers = single_task.Answers()
             for one in (r for r in todo if r.task == name):
                 tested = one.fold.test
@@ -687,6 +692,14 @@ def in_the_study(profile: Profile, folder: Path) -> list[StudyTask]:
                 )
             )
     return out
+
+
+def _has_sounds(profile: Profile, task: str) -> bool:
+    """Whether a task's sounds are here: released vectors are of other encoders."""
+    loaded = single_task.select(profile, task).loaded
+    if loaded.source == "released":
+        log.warning("%s is left out: its sounds cannot be had (%s)", task, loaded.why)
+    return loaded.source != "released"
 
 
 def _published() -> list[records.PublishedScore]:
