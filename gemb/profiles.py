@@ -95,6 +95,34 @@ class Multitask(_Strict):
     )
 
 
+class Audio(_Strict):
+    """Sizes of the section on audio embedding models; counts of pairs are of each subset."""
+
+    llm: str = Field(default="smollm2-135m", description="whose body the models have")
+    subsets: tuple[str, ...] = Field(default=(), description="of the pairs; none: all")
+    train: int = Field(gt=0)
+    val: int = Field(gt=0)
+    test: int = Field(gt=0)
+    texts: int = Field(gt=0, description="pairs of texts, for training without a sound")
+    dictionary: bool = Field(default=True, description="WordNet's among them, if it can be had")
+    layers: tuple[int, ...] = Field(
+        default=(30, 20, 10, 5), min_length=2, description="whole, then pruned to so many"
+    )
+    text_pruned: int = Field(default=10, description="layers left of the model trained on texts")
+    combined: tuple[int, ...] = Field(
+        default=(30, 10), min_length=1, description="layers of the models trained all at once"
+    )
+    small: int = Field(default=5, description="layers where batches and styles are compared")
+    align_steps: int = Field(gt=0)
+    steps: int = Field(gt=0, description="after alignment")
+    batch_size: int = Field(default=32, gt=1)
+    batch_sizes: tuple[int, ...] = (32, 64, 128)
+    batch_steps: int = Field(gt=0, description="of each batch size")
+    tasks: tuple[str, ...] = Field(
+        default=(), description="of the study, answered from the best model's vectors"
+    )
+
+
 class Profile(_Strict):
     """One way to run every notebook."""
 
@@ -132,6 +160,7 @@ class Profile(_Strict):
     sentences: Sentences
     transfer: Transfer
     multitask: Multitask
+    audio: Audio
 
     def sizes_of(self, task: str) -> Sizes:
         """The sizes of one task."""
@@ -166,6 +195,35 @@ PLAIN = Training(
 # What embedding every item of all sections once may cost under the profile `paper`, at the prices
 # in gemb.encoders.prices: its sizes keep below.
 PAPER_DOLLARS = 10.0
+
+# One training of each kind on little; SmolLM2's first layers stand for it.
+TINY_AUDIO = Audio(
+    subsets=("speech",),
+    train=12,
+    val=4,
+    test=6,
+    texts=12,
+    dictionary=False,
+    layers=(3, 2),
+    text_pruned=2,
+    combined=(2,),
+    small=1,
+    align_steps=2,
+    steps=2,
+    batch_size=4,
+    batch_sizes=(4, 8),
+    batch_steps=2,
+)
+STUDY_AUDIO = Audio(
+    train=1200,
+    val=40,
+    test=120,
+    texts=4000,
+    align_steps=70,
+    steps=50,
+    batch_steps=60,
+    tasks=("words", "commands"),
+)
 
 FOLD_TASKS = tuple(t.name for t in TASKS.values() if t.split == "folds")
 
@@ -209,6 +267,7 @@ PROFILES: dict[str, Profile] = {
                 groups=("rescue",),
                 rescue_tokens=(1,),
             ),
+            audio=TINY_AUDIO,
         ),
         Profile(
             name="local",
@@ -247,6 +306,18 @@ PROFILES: dict[str, Profile] = {
                 groups=("rescue",),
                 rescue_tokens=(1,),
             ),
+            audio=Audio(
+                train=250,
+                val=15,
+                test=30,
+                texts=600,
+                combined=(10,),
+                align_steps=12,
+                steps=6,
+                batch_sizes=(32, 64),
+                batch_steps=8,
+                tasks=("words",),
+            ),
         ),
         Profile(
             name="study",
@@ -283,6 +354,7 @@ PROFILES: dict[str, Profile] = {
                 sizes_by_task={"commands": Sizes(train=253, val=40, test=100)},
                 encoders=("open-bound", "open-concat"),
             ),
+            audio=STUDY_AUDIO,
         ),
         Profile(
             name="paper",
@@ -332,6 +404,7 @@ PROFILES: dict[str, Profile] = {
                 encoders=(GEMINI,),
                 learning_rates=(3e-4, 1e-3, 3e-3),
             ),
+            audio=STUDY_AUDIO.model_copy(update={"tasks": ()}),
         ),
         Profile(
             name="paper-smoke",
@@ -367,6 +440,9 @@ PROFILES: dict[str, Profile] = {
                 tokens=(1, 8),
                 groups=("rescue",),
                 rescue_tokens=(1,),
+            ),
+            audio=TINY_AUDIO.model_copy(
+                update={"llm": QWEN_TINY, "layers": (2, 1), "text_pruned": 1}
             ),
         ),
     )

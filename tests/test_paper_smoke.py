@@ -20,6 +20,7 @@ from gemb.data.media import encode_png, encode_wav
 
 NOTEBOOKS = sorted(p.stem for p in paper.NOTEBOOKS.glob("[0-9]*.ipynb"))
 MODEL = "gemini-embedding-2"
+OPEN_PARTS = ("moonshine-base", "yamnet", "minilm", "piper-joe", "imagenet-names")
 _NOISE = np.random.default_rng(0)
 ONE_OF_EACH = [
     Item("text", "text", Media.from_text("a word"), ""),
@@ -43,8 +44,8 @@ def reader(tmp_path_factory):
     """The home of a reader who has the datasets, and no network: only the server answers."""
     encoder = encoders.load("open-bound")
     home = tmp_path_factory.mktemp("home")
-    # section 2's ceiling is a real recogniser, which the checks have fetched
-    moonshine = fetch.fetch("moonshine-base")
+    # section 2's ceiling is a real recogniser; section 5 is of open parts under every profile
+    parts = {name: fetch.fetch(name) for name in OPEN_PARTS}
     with pytest.MonkeyPatch.context() as patch, serve.running(encoder, models=[MODEL]) as url:
         patch.setenv("GOOGLE_GEMINI_BASE_URL", url)
         patch.setenv("GEMB_REQUESTS_PER_MINUTE", "1000000")
@@ -54,8 +55,9 @@ def reader(tmp_path_factory):
         warmed = encoder.encode(ONE_OF_EACH)  # its weights are read before the home changes
         assert all(isinstance(w, np.ndarray) for w in warmed), warmed
         patch.setenv("GEMB_HOME", str(home))
-        fetch.folder_of("moonshine-base").parent.mkdir(parents=True)
-        fetch.folder_of("moonshine-base").symlink_to(moonshine)
+        for name, folder in parts.items():
+            fetch.folder_of(name).parent.mkdir(parents=True, exist_ok=True)
+            fetch.folder_of(name).symlink_to(folder)
         official.adopt_all(official.write_all(tmp_path_factory.mktemp("official")))
         patch.setenv("OFFLINE", "1")
         yield home

@@ -27,6 +27,7 @@ from torch.nn.functional import normalize
 
 from gemb import encoders, records
 from gemb.audio_embedding.retrieval import DIRECTIONS, AudioTextModel, evaluate
+from gemb.audio_embedding.train import InfoNCE
 from gemb.data.fetch import cache_dir, fetch
 from gemb.data.items import Item, Pair
 from gemb.data.media import decode_audio
@@ -36,12 +37,11 @@ from gemb.encoders.minilm import MiniLM
 from gemb.encoders.moonshine import MIN_SECONDS, RATE, MoonshineBase
 from gemb.encoders.open_concat import BLOCKS
 from gemb.errors import UserError
-from gemb.experiments.binding import info_nce
 from gemb.progress import progress
 from gemb.store import Store
 
 DIM = 256  # of the space that the linear heads share
-EPOCHS, BATCH_SIZE, LEARNING_RATE = 40, 256, 1e-3
+EPOCHS, BATCH_SIZE, LEARNING_RATE, TEMPERATURE = 40, 256, 1e-3, 0.05
 PENALTIES = (1e-3, 1e-1, 1.0)  # weight decay, chosen on validation pairs
 
 
@@ -203,13 +203,14 @@ def _heads(
         (torch.randn(x.shape[1], DIM, generator=generator) / x.shape[1] ** 0.5).requires_grad_()
         for x in (sounds, texts)
     )
+    criterion = InfoNCE(TEMPERATURE, learnable=False)
     optimiser = torch.optim.AdamW([audio, text], lr=LEARNING_RATE, weight_decay=penalty)
     for _ in range(EPOCHS):
         for index in torch.randperm(len(sounds), generator=generator).split(BATCH_SIZE):
             optimiser.zero_grad()
             heard = normalize(sounds[index] @ audio, dim=1)
             read = normalize(texts[index] @ text, dim=1)
-            info_nce(heard, read, group[index]).backward()
+            criterion(heard, read, group[index, None]).backward()
             optimiser.step()
     return audio.detach().numpy(), text.detach().numpy()
 

@@ -259,7 +259,7 @@ def _sounds(source: str) -> list[Pair]:
             for name, caption in _rows(table, "audio", "caption")
         ]
     if source == audio_pairs.DATASET:
-        return audio_pairs.pairs(audio_pairs.items("train"))
+        return audio_pairs.pairs(audio_pairs.take(audio_pairs.items(), "train"))
     if source in captioned_audio.READERS:
         return captioned_audio.READERS[source](None, "train")
     known = ", ".join([audio_pairs.DATASET, *captioned_audio.READERS])
@@ -273,9 +273,10 @@ def _texts(source: str) -> list[tuple[str, str]]:
     if source.endswith(".csv"):
         return _rows(Path(source), "text", "match")
     if source == "packaged":
-        tested = audio_pairs.items("test")
+        items = audio_pairs.items()
+        tested = audio_pairs.take(items, "test")
         exclude = [i.answer for i in tested] + [i.meta["sentence"] for i in tested]
-        return text_pairs.offline(audio_pairs.items("train"), exclude)
+        return text_pairs.offline(audio_pairs.take(items, "train"), exclude)
     readers = (text_pairs.multinli, text_pairs.snli, text_pairs.fever, text_pairs.scifact)
     official = {reader.__name__: reader for reader in readers}
     if source in official:

@@ -56,6 +56,11 @@ def of_profile(profile: Profile, notebooks: Sequence[str] | None = None) -> list
             wanted += parts("open-bound")
     if runs("04"):
         wanted += [p for encoder in profile.multitask.encoders for p in parts(encoder)]
+    if runs("05"):
+        wanted += ["moonshine-base", "yamnet", "minilm", profile.audio.llm]
+        speech_only = profile.audio.subsets == ("speech",)
+        wanted += ["imagenet-names", "piper-joe"] if speech_only else ["audio-pairs"]
+        wanted += ["wordnet"] if profile.audio.dictionary else []
     return _with_needs(wanted)
 
 

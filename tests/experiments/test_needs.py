@@ -25,6 +25,7 @@ def test_the_first_notebook_needs_the_encoders_parts_the_llm_and_the_tasks_data(
         ("02_librispeech_failure", {"minilm", "spoken-sentences", "piper-joe"}),
         ("03_esc50_transfer", {"minilm", "imagenet-names", "packaged-sounds", "scratch"}),
         ("04_multitask_scaling", {"minilm", "imagenet-names"}),
+        ("05_open_audio_encoder", {"minilm", "audio-pairs", "tuxpaint-stamps", "wordnet"}),
     ],
 )
 def test_each_notebook_adds_what_it_reads(notebook, more):
@@ -38,6 +39,13 @@ def test_all_notebooks_are_meant_where_none_is_named():
 
 
 def test_the_study_as_published_needs_its_own_datasets_and_no_stand_in():
-    found = set(of("paper"))
+    sections = "01_single_task", "02_librispeech_failure", "03_esc50_transfer"
+    found = set(of("paper", *sections, "04_multitask_scaling"))
     assert {"cifar-10", "ravdess", "librispeech", "esc-50", "celeba"} <= found
     assert not {"tuxpaint-stamps", "packaged-sounds", "efficientnet-lite0"} & found
+
+
+def test_smoke_trains_audio_encoders_on_speech_alone():
+    found = set(of("smoke", "05_open_audio_encoder"))
+    assert {"imagenet-names", "piper-joe", "yamnet"} <= found
+    assert not {"tuxpaint-stamps", "wordnet"} & found

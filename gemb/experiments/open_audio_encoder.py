@@ -1,0 +1,721 @@
+"""Section 5: an audio–text embedding model from pretrained parts, by four routes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file as load_arrays
+from safetensors.numpy import save_file as save_arrays
+from safetensors.torch import load_file, save_file
+
+from gemb import records
+from gemb.audio_embedding import baselines, config, features, published, retrieval
+from gemb.audio_embedding.config import Parts, Recipe, Route
+from gemb.audio_embedding.model import AudioEmbedder
+from gemb.audio_embedding.retrieval import DIRECTIONS, Direction, Gallery, Retrieval
+from gemb.audio_embedding.routes import ALIGN, follow
+from gemb.audio_embedding.train import Pairs, train
+from gemb.data import manifests
+from gemb.data.fetch import cache_dir
+from gemb.data.items import Item, Pair
+from gemb.data.readers import audio_pairs, text_pairs
+from gemb.data.readers.audio_pairs import STYLES, Style
+from gemb.data.readers.text_pairs import TextPair
+from gemb.embed import embed
+from gemb.encoders.base import Failure
+from gemb.experiments import runs, single_task
+from gemb.profiles import Audio, Profile
+from gemb.records import AudioModel, BatchPoint, Gain, Score, StudyTask, SubsetScores
+from gemb.store import Store
+
+log = logging.getLogger(__name__)
+
+# Raise when a change to the code changes what a training gives.
+VERSION = 1
+
+# Names of models in the record, which its readers look for.
+ALIGNED, FULL, TEXT, TEXT_PRUNED = "aligned", "full", "text-only", "text-only, then pruned"
+LINEAR = "linear heads"
+CHANCE = "chance"
+POINTS = 4  # of each batch size's curve
+_PARTS = Parts()  # the open ones
+
+
+@dataclass(frozen=True)
+class Data:
+    """The pairs of a profile, and what of each sound no training changes.
+
+    Attributes:
+        train, val, test: Items; those of a smaller profile lie inside.
+        clips: Tokens ``[n, F]`` before the projection, by the item's key.
+    """
+
+    train: tuple[Item, ...]
+    val: tuple[Item, ...]
+    test: tuple[Item, ...]
+    clips: Mapping[str, np.ndarray]
+
+    @property
+    def asked(self) -> tuple[Item, ...]:
+        """Every item that is retrieved, of validation and test."""
+        return (*self.val, *self.test)
+
+    def pairs(self, items: Sequence[Item], style: Style = "name") -> Pairs:
+        """Clips and captions to train on."""
+        found = audio_pairs.pairs(items, style)
+        return Pairs.of((self.clips[i.media.key], caption) for i, caption in found)
+
+    def galleries(self, style: Style = "name") -> dict[str, Gallery]:
+        """What is searched: each subset of the test apart."""
+        subsets = dict.fromkeys(i.subset for i in self.test)
+        return {
+            s: Gallery.of(audio_pairs.pairs([i for i in self.test if i.subset == s], style))
+            for s in subsets
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training to be done: what decides its outcome, and nothing else.
+
+    Attributes:
+        name: In tables.
+        kind: ``align``, ``route``, ``batch`` or ``style``.
+        recipe: Route, parts and settings.
+        style: Of the captions trained on.
+        start: Key of the alignment it goes on from; none if it starts from the parts.
+        tested: Styles of the captions tested on.
+        every: Steps between two looks at a model in training; 0 for none.
+    """
+
+    name: str
+    kind: str
+    recipe: Recipe
+    style: Style = "name"
+    start: str = ""
+    tested: tuple[Style, ...] = ("name",)
+    every: int = 0
+
+    def key(self, data: Data, texts: Sequence[TextPair]) -> str:
+        """Digest of all inputs."""
+        return records.digest(
+            {
+                "version": VERSION,
+                "kind": self.kind,
+                "style": self.style,
+                "start": self.start,
+                "tested": self.tested,
+                "every": self.every,
+                "recipe": self.recipe.model_dump(mode="json"),
+                "train": [(i.media.key, c) for i, c in audio_pairs.pairs(data.train, self.style)],
+                "texts": list(texts) if self.recipe.route == "text-only" else [],
+                "asked": [(i.media.key, i.answer) for i in data.asked],
+            }
+        )
+
+
+@dataclass
+class Outcome:
+    """What a training gave.
+
+    Attributes:
+        folder: Holds it.
+        stages: Layers and parameters of the model after each stage.
+        fits: Steps, seconds, weights trained and last loss of each stage that trains.
+        losses: By number of steps, where the model was looked at in training.
+        vectors: Of what is asked, by stage: sounds ``[N, D]`` and captions ``[M, D]``.
+    """
+
+    folder: Path
+    stages: dict[str, dict[str, int]] = field(default_factory=dict)
+    fits: dict[str, dict[str, float]] = field(default_factory=dict)
+    losses: dict[str, float] = field(default_factory=dict)
+    vectors: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+
+    @property
+    def last(self) -> str:
+        """The name of the last stage."""
+        return list(self.stages)[-1]
+
+    @property
+    def seconds(self) -> float:
+        """Of training."""
+        return sum(f["seconds"] for f in self.fits.values())
+
+    def save(self) -> None:
+        """Write it; its JSON last, so that without one it counts as not done."""
+        arrays: dict[str, np.ndarray] = {}
+        for stage, (audio, text) in self.vectors.items():
+            arrays |= {f"{stage}|audio": audio, f"{stage}|text": text}
+        save_arrays(arrays, self.folder / "vectors.safetensors")
+        content = {"stages": self.stages, "fits": self.fits, "losses": self.losses}
+        records.write_text(self.folder / "outcome.json", json.dumps(content))
+
+    @classmethod
+    def load(cls, folder: Path) -> Outcome | None:
+        """Read it back; ``None`` if it is not done."""
+        path = folder / "outcome.json"
+        if not path.exists():
+            return None
+        out = cls(folder, **json.loads(path.read_text(encoding="utf-8")))
+        found = load_arrays(folder / "vectors.safetensors")
+        names = dict.fromkeys(n.partition("|")[0] for n in found)
+        out.vectors = {n: (found[f"{n}|audio"], found[f"{n}|text"]) for n in names}
+        return out
+
+
+@dataclass
+class Bench:
+    """Trains, keeps and scores the models of a profile."""
+
+    sizes: Audio
+    data: Data
+    texts: list[TextPair]
+
+    def folder(self, plan: Plan) -> Path:
+        """Where a plan's outcome lies."""
+        return cache_dir() / "audio-models" / plan.key(self.data, self.texts)
+
+    def captions(self, styles: Sequence[Style]) -> list[str]:
+        """Every caption that is asked about, once."""
+        asked = self.data.asked
+        found = [c for style in styles for _, c in audio_pairs.pairs(asked, style)]
+        return list(dict.fromkeys(found))
+
+    def embedded(
+        self, model: AudioEmbedder, styles: Sequence[Style]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors of all that is asked, in the precision of training."""
+        clips = [self.data.clips[i.media.key] for i in self.data.asked]
+        with torch.autocast(model.device.type, torch.bfloat16):
+            return model.embed(clips), model.embed(self.captions(styles))
+
+    def execute(self, plan: Plan) -> Outcome:
+        """Train and keep the outcome; or read it back."""
+        folder = self.folder(plan)
+        done = Outcome.load(folder)
+        if done is not None:
+            return done
+        folder.mkdir(parents=True, exist_ok=True)
+        out = Outcome(folder)
+        model = AudioEmbedder.build(plan.recipe.parts, plan.recipe.training.seed)
+
+        def after(stage: str, now: AudioEmbedder) -> None:
+            if stage == "start" and plan.kind != "align":
+                return
+            out.stages[stage] = {
+                "layers": len(now.body.layers),
+                "parameters": sum(p.numel() for p in now.parameters()),
+            }
+            if not plan.every:
+                out.vectors[stage] = self.embedded(now, plan.tested)
+
+        def on_step(_: str, steps: int, loss: float) -> None:
+            if plan.every and steps % plan.every == 0:
+                out.losses[str(steps)] = loss
+                out.vectors[str(steps)] = self.embedded(model, plan.tested)
+
+        audio = self.data.pairs(self.data.train, plan.style)
+        if plan.kind == "align":
+            _align(model, audio, plan.recipe, out, after)
+            save_file(model.projection.state_dict(), folder / "projection.safetensors")
+        else:
+            if plan.start:
+                aligned = cache_dir() / "audio-models" / plan.start
+                model.projection.load_state_dict(load_file(aligned / "projection.safetensors"))
+                model.provenance["stages"] = [{"stage": ALIGN.name}]
+            text = Pairs.of(self.texts) if plan.recipe.route == "text-only" else None
+            fits = follow(plan.recipe, model, audio, text, after=after, on_step=on_step)
+            out.fits = {stage: _said(fit) for stage, fit in fits.items()}
+        if plan.kind == "route":
+            model.save(folder / "model")
+        out.save()
+        return out
+
+    def retrieved(
+        self, audio: np.ndarray, text: np.ndarray, styles: Sequence[Style], tested: Style = "name"
+    ) -> dict[str, Retrieval]:
+        """Each subset of the test, searched by the vectors of all that is asked."""
+        rows = {i.id: n for n, i in enumerate(self.data.asked)}
+        columns = {c: n for n, c in enumerate(self.captions(styles))}
+        return {
+            subset: retrieval.search(
+                gallery,
+                audio[[rows[i.id] for i in gallery.items]],
+                text[[columns[c] for c in gallery.captions]],
+            )
+            for subset, gallery in self.data.galleries(tested).items()
+        }
+
+    def validated(self, outcome: Outcome, stage: str) -> float:
+        """cvR@5 on validation pairs, mean of both directions."""
+        gallery = Gallery.of(audio_pairs.pairs(self.data.val))
+        rows = {i.id: n for n, i in enumerate(self.data.asked)}
+        columns = {c: n for n, c in enumerate(self.captions(["name"]))}
+        audio, text = outcome.vectors[stage]
+        found = retrieval.search(
+            gallery,
+            audio[[rows[i.id] for i in gallery.items]],
+            text[[columns[c] for c in gallery.captions]],
+        )
+        return float(np.mean([found.values[d]["cvR@5"].mean() for d in DIRECTIONS]))
+
+
+def _align(
+    model: AudioEmbedder,
+    audio: Pairs,
+    recipe: Recipe,
+    out: Outcome,
+    after: Callable[[str, AudioEmbedder], None],
+) -> None:
+    """The first stage alone, which several routes go on from."""
+    model.projection.standardise_by(np.concatenate([np.asarray(c) for c in audio.left]))
+    after("start", model)
+    fit = train(model, audio, recipe.training, ALIGN.trains, label="training, stage align")
+    out.fits[ALIGN.name] = _said(fit)
+    after(ALIGN.name, model)
+
+
+def _said(fit: Any) -> dict[str, float]:
+    return {
+        "steps": fit.steps,
+        "seconds": fit.seconds,
+        "trainable": fit.trainable,
+        "loss": fit.losses[-1],
+    }
+
+
+class _Means(baselines.Frozen):
+    """The linear heads' features from the frames that the models' alignment reads anyway."""
+
+    def __init__(self, store: Store):
+        super().__init__(store)
+        self._frames = store
+
+    def sounds(self, items: Sequence[Item]) -> np.ndarray:
+        columns = []
+        for part in _PARTS.audio:
+            encoder = features.frozen(part, _PARTS.max_seconds)
+            found = embed(items, encoder, self._frames, view="frames", label=f"frames of {part}")
+            columns.append([found.vectors[i.media.key].mean(0) for i in items])
+        return np.concatenate([np.stack(c) for c in columns], axis=1)
+
+
+def run(profile: Profile, say: Callable[[str], None] = print) -> records.AudioEncoderRecord:
+    """Run (or read back) every training of the section."""
+    started = time.perf_counter()
+    sizes, store = profile.audio, runs.store_of("raw")
+    data = prepare(sizes, store)
+    bench = Bench(sizes, data, texts_of(sizes, data))
+    align = Plan(ALIGNED, "align", _recipe(sizes, "full", sizes.align_steps))
+    plans = _plans(sizes, bench.folder(align).name)
+    everything = [align, *plans]
+    finished = sum((bench.folder(p) / "outcome.json").exists() for p in everything)
+    say(f"{len(everything)} trainings, {finished} done before")
+    done = {p.name: bench.execute(p) for p in everything}
+    best = _keep_best(bench, [p for p in plans if p.kind == "route"], done)
+    scored = _Scored(bench, align, plans, done)
+    untrained = _baselines(bench, store)
+    record = records.AudioEncoderRecord(
+        provenance=records.provenance(
+            profile,
+            f"{' + '.join(_PARTS.audio)}, {sizes.llm}",
+            sizes.llm,
+            manifests.hashes([audio_pairs.DATASET]),
+            "raw",
+            time.perf_counter() - started,
+        ),
+        pairs=_counts(data),
+        texts=len(bench.texts),
+        whole=sizes.layers[0],
+        small=sizes.small,
+        models=[*(_baseline(n, *b) for n, b in untrained.items()), *scored.models()],
+        batches=scored.batches(),
+        gains=scored.gains(untrained[LINEAR][0]),
+        best=best,
+        study=in_the_study(profile, bench.folder(next(p for p in plans if p.name == best))),
+        published=_published(),
+    )
+    record.provenance.seconds = time.perf_counter() - started
+    records.write(record, cache_dir() / "records" / f"open_audio_encoder.{profile.name}.json")
+    return record
+
+
+def prepare(sizes: Audio, store: Store) -> Data:
+    """The profile's pairs, and the frames of their sounds; what cannot be read is left out."""
+    found = audio_pairs.items(sizes.subsets)
+    chosen = {
+        "train": audio_pairs.take(found, "train", sizes.train),
+        "val": audio_pairs.take(found, "val", sizes.val),
+        "test": audio_pairs.take(found, "test", sizes.test),
+    }
+    items = [i for part in chosen.values() for i in part]
+    model = AudioEmbedder.build(_PARTS.model_copy(update={"llm": sizes.llm, "layers": 1}))
+    clips = {}
+    for item, clip in zip(items, model.prepare(items, store), strict=True):
+        if isinstance(clip, Failure):
+            log.warning("%s left out: %s", item.id, clip.reason)
+        else:
+            clips[item.media.key] = clip
+
+    def known(split: str) -> tuple[Item, ...]:
+        return tuple(i for i in chosen[split] if i.media.key in clips)
+
+    return Data(known("train"), known("val"), known("test"), clips)
+
+
+def texts_of(sizes: Audio, data: Data) -> list[TextPair]:
+    """Pairs of texts to train on, none of which is a caption that is tested or chosen by."""
+    tested = {c for s in STYLES for _, c in audio_pairs.pairs(data.asked, s)}
+    if sizes.dictionary:
+        return text_pairs.offline(data.train, tested, sizes.texts)
+    found = [*text_pairs.commands(), *text_pairs.captions(data.train)]
+    return [p for p in found if not tested & set(p)][: sizes.texts]
+
+
+def _recipe(
+    sizes: Audio,
+    route: Route,
+    steps: int,
+    whole: int | None = None,
+    layers: int | None = None,
+    batch_size: int | None = None,
+) -> Recipe:
+    """A route on the open parts, ``whole`` layers of them."""
+    return Recipe(
+        route=route,
+        parts=_PARTS.model_copy(update={"llm": sizes.llm, "layers": whole or sizes.layers[0]}),
+        layers=layers,
+        training=config.Training(
+            steps=steps, batch_size=batch_size or sizes.batch_size, bfloat16=True
+        ),
+    )
+
+
+def _plans(sizes: Audio, aligned: str) -> list[Plan]:
+    """All trainings after the alignment. Those without one make its steps too."""
+    long = sizes.align_steps + sizes.steps
+    out = [Plan(FULL, "route", _recipe(sizes, "full", sizes.steps), start=aligned)]
+    out += [
+        Plan(
+            f"pruned to {n}",
+            "route",
+            _recipe(sizes, "prune", sizes.steps, layers=n),
+            start=aligned,
+        )
+        for n in sizes.layers[1:]
+    ]
+    text = _recipe(sizes, "text-only", sizes.steps, layers=sizes.text_pruned)
+    out.append(Plan(TEXT, "text", text, start=aligned))
+    out += [
+        Plan(f"combined, {n} layers", "route", _recipe(sizes, "combine", long, n))
+        for n in sizes.combined
+    ]
+    out += [
+        Plan(
+            f"batches of {n}",
+            "batch",
+            _recipe(sizes, "combine", sizes.batch_steps, sizes.small, batch_size=n),
+            every=max(1, sizes.batch_steps // POINTS),
+        )
+        for n in sizes.batch_sizes
+    ]
+    out += [
+        Plan(
+            f"trained on {style}",
+            "style",
+            _recipe(sizes, "combine", long, sizes.small),
+            style=style,
+            tested=STYLES,
+        )
+        for style in STYLES
+    ]
+    return out
+
+
+def _keep_best(bench: Bench, plans: Sequence[Plan], done: Mapping[str, Outcome]) -> str:
+    """Which route retrieves validation pairs best; the weights of the others are deleted."""
+    scores = {p.name: bench.validated(done[p.name], done[p.name].last) for p in plans}
+    best = max(scores, key=lambda name: scores[name])
+    for plan in plans:
+        folder = done[plan.name].folder
+        if plan.name != best:
+            shutil.rmtree(folder / "model", ignore_errors=True)
+        elif not (folder / "model").exists():  # a run with other routes had a better one
+            (folder / "outcome.json").unlink()
+            bench.execute(plan)
+    return best
+
+
+def _counts(data: Data) -> dict[str, dict[str, int]]:
+    """Clips by subset and split."""
+    splits = {"train": data.train, "val": data.val, "test": data.test}
+    counts = {split: Counter(i.subset for i in items) for split, items in splits.items()}
+    subsets = dict.fromkeys(s for c in counts.values() for s in c)
+    return {s: {split: counts[split][s] for split in splits} for s in subsets}
+
+
+def _interval(found: Retrieval, direction: Direction) -> Score:
+    return Score(**vars(found.interval(direction)))
+
+
+def scores_of(found: Mapping[str, Retrieval]) -> list[SubsetScores]:
+    """A model's scores on each subset."""
+    return [
+        SubsetScores(
+            subset=subset,
+            text_to_audio=_interval(one, "text-to-audio"),
+            audio_to_text=_interval(one, "audio-to-text"),
+            others={
+                d: {m: float(v.mean()) for m, v in one.values[d].items() if m != "cvR@5"}
+                for d in DIRECTIONS
+            },
+        )
+        for subset, one in found.items()
+    ]
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """The outcomes of a profile, as its record says them."""
+
+    bench: Bench
+    align: Plan
+    plans: Sequence[Plan]
+    done: Mapping[str, Outcome]
+
+    def found(self, plan: Plan, stage: str, tested: Style = "name") -> dict[str, Retrieval]:
+        """What a model retrieves after a stage."""
+        vectors = self.done[plan.name].vectors[stage]
+        return self.bench.retrieved(*vectors, plan.tested, tested)
+
+    def _model(
+        self, plan: Plan, stage: str, kind: str, name: str, tested: Style = "name"
+    ) -> AudioModel:
+        outcome = self.done[plan.name]
+        before = list(outcome.stages)[: list(outcome.stages).index(stage) + 1]
+        fits = [outcome.fits[s] for s in before if s in outcome.fits]
+        shared = self.done[ALIGNED].fits[ALIGN.name] if plan.start else {"seconds": 0, "steps": 0}
+        return AudioModel(
+            name=name,
+            kind=kind,
+            parts=" + ".join([*_PARTS.audio, self.bench.sizes.llm]),
+            layers=outcome.stages[stage]["layers"],
+            parameters=outcome.stages[stage]["parameters"],
+            trained=int(fits[-1]["trainable"]) if fits else 0,
+            seconds=shared["seconds"] + sum(f["seconds"] for f in fits),
+            steps=int(shared["steps"] + sum(f["steps"] for f in fits)),
+            style=plan.style,
+            tested=tested,
+            scores=scores_of(self.found(plan, stage, tested)),
+        )
+
+    @cached_property
+    def _text(self) -> Plan:
+        return next(p for p in self.plans if p.name == TEXT)
+
+    def models(self) -> list[AudioModel]:
+        """Every model of the record but the baselines."""
+        out = [
+            self._model(p, self.done[p.name].last, "route", p.name)
+            for p in self.plans
+            if p.kind == "route"
+        ]
+        out.append(self._model(self._text, "text", "route", TEXT))
+        out.append(self._model(self._text, "prune", "route", TEXT_PRUNED))
+        out.append(self._model(self.align, "start", "step", "before alignment"))
+        out.append(self._model(self.align, ALIGN.name, "step", ALIGNED))
+        pruned = self._aligned_pruned
+        if pruned is not None:
+            out.append(self._model(pruned, "prune", "step", f"{ALIGNED}, then pruned"))
+        out.append(self._model(self._text, "text", "step", TEXT))
+        out.append(self._model(self._text, "prune", "step", TEXT_PRUNED))
+        out += [
+            self._model(p, self.done[p.name].last, "style", f"{p.style} to {tested}", tested)
+            for p in self.plans
+            if p.kind == "style"
+            for tested in STYLES
+        ]
+        return out
+
+    @property
+    def _aligned_pruned(self) -> Plan | None:
+        """The model that was aligned and pruned like the one trained on texts, before tuning."""
+        name = f"pruned to {self.bench.sizes.text_pruned}"
+        return next((p for p in self.plans if p.name == name), None)
+
+    def batches(self) -> list[BatchPoint]:
+        """Each batch size against steps."""
+        out = []
+        for plan in (p for p in self.plans if p.kind == "batch"):
+            for steps, loss in self.done[plan.name].losses.items():
+                found = scores_of(self.found(plan, steps))
+                out.append(
+                    BatchPoint(
+                        batch_size=plan.recipe.training.batch_size,
+                        steps=int(steps),
+                        loss=loss,
+                        score=float(np.mean([s.mean for s in found])),
+                    )
+                )
+        return out
+
+    def gains(self, linear: Mapping[str, Retrieval]) -> list[Gain]:
+        """Paired differences that answer the section's two questions."""
+        survives = "Does text-only transfer survive pruning?"
+        beats = "Does module combination beat the linear heads?"
+        text = self.found(self._text, "text")
+        pruned = self.found(self._text, "prune")
+        aligned = self.found(self.align, ALIGN.name)
+        nothing = {s: retrieval.chance(g) for s, g in self.bench.data.galleries().items()}
+        out = [
+            *_gains(survives, ALIGNED, aligned, CHANCE, nothing),
+            *_gains(survives, TEXT, text, ALIGNED, aligned),
+            *_gains(survives, TEXT, text, CHANCE, nothing),
+            *_gains(survives, TEXT_PRUNED, pruned, CHANCE, nothing),
+            *_gains(survives, TEXT_PRUNED, pruned, TEXT, text),
+        ]
+        for plan in (p for p in self.plans if p.recipe.route == "combine" and p.kind == "route"):
+            found = self.found(plan, self.done[plan.name].last)
+            out += _gains(beats, plan.name, found, LINEAR, linear)
+        return out
+
+
+def _gains(
+    question: str,
+    model: str,
+    found: Mapping[str, Retrieval],
+    over: str,
+    other: Mapping[str, Retrieval],
+) -> list[Gain]:
+    def gain(subset: str, direction: Direction) -> Score:
+        return Score(**vars(found[subset].gain(other[subset], direction)))
+
+    return [
+        Gain(
+            question=question,
+            model=model,
+            over=over,
+            subset=subset,
+            text_to_audio=gain(subset, "text-to-audio"),
+            audio_to_text=gain(subset, "audio-to-text"),
+        )
+        for subset in found
+    ]
+
+
+Baseline = tuple[dict[str, Retrieval], int, float]  # what it finds, weights trained, seconds
+
+
+def _baselines(bench: Bench, store: Store) -> dict[str, Baseline]:
+    """What the models have to beat, on the same pairs."""
+    data = bench.data
+
+    def found(model: retrieval.AudioTextModel) -> dict[str, Retrieval]:
+        captions = [c for _, c in audio_pairs.pairs(data.test)]
+        audio = model.embed_audio(data.test)
+        text = model.embed_text(captions)
+        rows = {i.id: n for n, i in enumerate(data.test)}
+        columns = {c: n for n, c in enumerate(captions)}
+        return {
+            subset: retrieval.search(
+                g, audio[[rows[i.id] for i in g.items]], text[[columns[c] for c in g.captions]]
+            )
+            for subset, g in data.galleries().items()
+        }
+
+    out = {n: (found(m), 0, 0.0) for n, m in baselines.untrained(store).items()}
+    started = time.perf_counter()
+    train_pairs: list[Pair] = audio_pairs.pairs(data.train)
+    heads = baselines.LinearHeads.fit(train_pairs, audio_pairs.pairs(data.val), _Means(store))
+    seconds = time.perf_counter() - started
+    return out | {LINEAR: (found(heads), heads.parameters, seconds)}
+
+
+def _baseline(
+    name: str, found: Mapping[str, Retrieval], trained: int, seconds: float
+) -> AudioModel:
+    return AudioModel(
+        name=name,
+        kind="baseline",
+        parts=f"{' + '.join(_PARTS.audio)} + minilm" if trained else name,
+        trained=trained,
+        seconds=seconds,
+        style="name" if trained else "",
+        scores=scores_of(found),
+    )
+
+
+def in_the_study(profile: Profile, folder: Path) -> list[StudyTask]:
+    """Audio tasks of section 1 from the profile's encoder and from the model in ``folder``.
+
+    One seed each; what section 1 has trained is read back.
+    """
+    names = [t for t in profile.audio.tasks if _has_sounds(profile, t)]
+    out = []
+    for encoder in (profile.encoder, f"open-audio:{folder / 'model'}") if names else ():
+        mine = profile.model_copy(
+            update={
+                "encoder": encoder,
+                "tasks": tuple(names),
+                "protocols": ("leak-free",),
+                "seeds": profile.seeds[:1],
+                "curve_tasks": (),
+            }
+        )
+        planned = single_task.plan(mine)
+        todo = [r for r in planned.todo if r.variant == "adaptor"]
+        vectors = {k: v for p in planned.prepared for k, v in p.embedded.vectors.items()}
+        outcomes = runs.execute_all(todo, vectors, planned.llm, encoder.partition(":")[0])
+        for name in names:
+            answers = single_task.Answers()
+            for one in (r for r in todo if r.task == name):
+                tested = one.fold.test
+                answers.add(tested, one.seed, outcomes[one.key].texts[: len(tested)])
+            out.append(
+                StudyTask(
+                    task=name,
+                    encoder=encoder.partition(":")[0],
+                    items=len(answers.items),
+                    accuracy=single_task.score(answers, profile.bootstrap).accuracy,
+                )
+            )
+    return out
+
+
+def _has_sounds(profile: Profile, task: str) -> bool:
+    """Whether a task's sounds are here: released vectors are of other encoders."""
+    loaded = single_task.select(profile, task).loaded
+    if loaded.source == "released":
+        log.warning("%s is left out: its sounds cannot be had (%s)", task, loaded.why)
+    return loaded.source != "released"
+
+
+def _published() -> list[records.PublishedScore]:
+    """What others report, cvR@5."""
+    return [
+        records.PublishedScore(
+            source=p.source,
+            model=p.model,
+            parameters=p.parameters,
+            heard=p.heard,
+            dataset=p.dataset,
+            direction=p.direction,
+            cvr5=p.scores["cvR@5"],
+            same_as=p.same_as,
+            note=p.note,
+        )
+        for p in published.published()
+        if "cvR@5" in p.scores
+    ]

@@ -1,0 +1,415 @@
+"""Section 5 in tables, charts and sentences, from its record alone."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Sequence
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+
+from gemb.figures.shown import ADAPTOR, GREY, PALETTE, STYLE, Shown, percent, picture, table
+from gemb.records import AudioEncoderRecord, AudioModel, Gain, Score
+
+SUBSETS = {
+    "speech": "speech",
+    "sound": "sounds",
+    "caption": "captions read aloud, unknown voice",
+    "caption-known-voice": "captions read aloud, known voices",
+}
+DIRECTIONS = {"text-to-audio": "text to audio", "audio-to-text": "audio to text"}
+NAMES = "what is said or what sounds"
+# The source's own names of what it publishes.
+SOURCES = {
+    "mteb": "the field: mteb's published results",
+    "article": "the article that this section follows",
+}
+
+
+def _columns(model: AudioModel) -> dict[str, str]:
+    """cvR@5 of each subset, both ways."""
+    out = {}
+    for s in model.scores:
+        out[f"{SUBSETS[s.subset]}, text to audio"] = percent(s.text_to_audio)
+        out[f"{SUBSETS[s.subset]}, audio to text"] = percent(s.audio_to_text)
+    return out
+
+
+def _millions(count: int | None) -> str:
+    return f"{count / 1e6:.1f}" if count else "–"
+
+
+def audio_pairs_table(record: AudioEncoderRecord) -> Shown:
+    """How many clips of each subset are trained on, chosen by and tested."""
+    rows = [
+        {"subset": SUBSETS[s], "train": c["train"], "validation": c["val"], "test": c["test"]}
+        for s, c in record.pairs.items()
+    ]
+    total = sum(c["train"] for c in record.pairs.values())
+    return table(
+        pd.DataFrame(rows),
+        "open_audio_encoder_pairs",
+        f"Clips, profile {record.provenance.profile}: {total} are trained on, beside "
+        f"{record.texts} pairs of texts. No recording and no caption is on two sides; tested "
+        "speech and the captions in an unknown voice are by voices that training never heard.",
+    )
+
+
+def routes_table(record: AudioEncoderRecord) -> Shown:
+    """Routes and baselines on the same pairs."""
+    rows = [
+        {
+            "model": m.name + (" (best on validation pairs)" if m.name == record.best else ""),
+            "": "baseline" if m.kind == "baseline" else "route",
+            "parts": m.parts,
+            "layers": "–" if m.layers is None else str(m.layers),
+            "trained, millions": _millions(m.trained),
+            "in all, millions": _millions(m.parameters),
+            "steps": m.steps or "–",
+            "minutes": f"{m.seconds / 60:.1f}" if m.seconds else "–",
+            **_columns(m),
+        }
+        for m in (*record.of("baseline"), *record.of("route"))
+    ]
+    return table(
+        pd.DataFrame(rows),
+        "open_audio_encoder_routes",
+        "cvR@5, per cent, with 95% intervals: is a right one among the first five? Documents that "
+        "tie are taken in every order equally often. Parameters are those of the language model's "
+        "body and the projection, without the frozen audio encoders; minutes and steps are of "
+        "training, with the alignment that several routes share.",
+    )
+
+
+def other_metrics_table(record: AudioEncoderRecord) -> Shown:
+    """cvR@1 and cvR@10, NDCG@10 and mean reciprocal rank of the same models."""
+    rows = [
+        {
+            "model": m.name,
+            "subset": SUBSETS[s.subset],
+            "direction": DIRECTIONS[direction],
+            **{metric: f"{100 * value:.1f}" for metric, value in values.items()},
+        }
+        for m in (*record.of("baseline"), *record.of("route"))
+        for s in m.scores
+        for direction, values in s.others.items()
+    ]
+    return table(
+        pd.DataFrame(rows),
+        "open_audio_encoder_metrics",
+        "The other metrics of the same models on the same pairs, per cent.",
+    )
+
+
+def parameters_chart(record: AudioEncoderRecord) -> Shown:
+    """Score against parameters."""
+    routes = [m for m in record.of("route") if m.parameters]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(7, 4))
+        axes = figure.subplots()
+        for m in routes:
+            axes.plot((m.parameters or 0) / 1e6, m.mean, "o", color=ADAPTOR)
+            axes.annotate(
+                m.name,
+                ((m.parameters or 0) / 1e6, m.mean),
+                xytext=(5, 4),
+                textcoords="offset points",
+                fontsize=8,
+            )
+        for m, style in zip(record.of("baseline"), ("-", ":", "-.", "--"), strict=False):
+            axes.axhline(m.mean, color=GREY, ls=style, lw=1, label=m.name)
+        axes.set_ylim(0, 1)
+        axes.set_xlabel("parameters, millions, without the frozen audio encoders")
+        axes.set_ylabel("cvR@5, mean of subsets and directions")
+        axes.legend(fontsize=8)
+        told = [f"{m.name} {_millions(m.parameters)} million {100 * m.mean:.0f}%" for m in routes]
+        told += [f"{m.name} {100 * m.mean:.0f}%" for m in record.of("baseline")]
+        return picture(figure, f"cvR@5 against parameters: {', '.join(told)}.")
+
+
+def pruning_models(record: AudioEncoderRecord) -> list[AudioModel]:
+    """The aligned model, tuned whole and after pruning, most layers first."""
+    found = [m for m in record.of("route") if m.name == "full" or m.name.startswith("pruned to")]
+    return sorted(found, key=lambda m: -(m.layers or 0))
+
+
+def pruning_chart(record: AudioEncoderRecord) -> Shown:
+    """Score against the layers that are kept."""
+    models = pruning_models(record)
+    subsets = list(record.pairs)
+    tested = [s for s in subsets if any(s == x.subset for m in models for x in m.scores)]
+    told = []
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(10, 3.8))
+        panels = figure.subplots(1, 2, sharey=True)
+        for axes, direction in zip(panels, DIRECTIONS, strict=True):
+            for colour, subset in zip(PALETTE, tested, strict=False):
+                scores = [_score(m, subset, direction) for m in models]
+                layers = [m.layers or 0 for m in models]
+                axes.plot(
+                    layers,
+                    [s.value for s in scores],
+                    color=colour,
+                    marker="o",
+                    label=SUBSETS[subset],
+                )
+                for x, s in zip(layers, scores, strict=True):
+                    axes.plot([x, x], [s.low, s.high], color=colour, lw=1.2)
+                values = ", ".join(
+                    f"{n} layers {100 * s.value:.0f}%" for n, s in zip(layers, scores, strict=True)
+                )
+                told.append(f"{SUBSETS[subset]}, {DIRECTIONS[direction]}: {values}")
+            axes.set_title(DIRECTIONS[direction])
+            axes.set_xlabel("layers kept")
+        panels[0].set_ylim(0, 1)
+        panels[0].set_ylabel("cvR@5")
+        panels[1].legend(fontsize=8)
+        return picture(figure, f"cvR@5 by layers kept. {'; '.join(told)}.")
+
+
+def _score(model: AudioModel, subset: str, direction: str) -> Score:
+    found = next(s for s in model.scores if s.subset == subset)
+    return found.text_to_audio if direction == "text-to-audio" else found.audio_to_text
+
+
+def text_only_table(record: AudioEncoderRecord) -> Shown:
+    """Retrieval before and after each step of text-only transfer."""
+    rows = [
+        {"after": m.name, "layers": str(m.layers), "steps": m.steps, **_columns(m)}
+        for m in record.of("step")
+    ]
+    return table(
+        pd.DataFrame(rows),
+        "open_audio_encoder_text_only",
+        "Text-only transfer step by step, cvR@5, per cent, with 95% intervals. Alignment trains "
+        f"the projection on sounds with captions; the step after it sees {record.texts} pairs of "
+        "texts and no sound. It is an analogue of the source's: there the parts came aligned "
+        "from pretraining on far more, here they are aligned by these few pairs.",
+    )
+
+
+def batch_chart(record: AudioEncoderRecord) -> Shown:
+    """Each batch size against steps."""
+    sizes = sorted({b.batch_size for b in record.batches})
+    told = []
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(6, 3.8))
+        axes = figure.subplots()
+        for colour, size in zip(PALETTE, sizes, strict=False):
+            points = [b for b in record.batches if b.batch_size == size]
+            axes.plot(
+                [b.steps for b in points],
+                [b.score for b in points],
+                color=colour,
+                marker="o",
+                label=f"batches of {size}",
+            )
+            values = ", ".join(f"{100 * b.score:.0f}% after {b.steps}" for b in points)
+            told.append(f"batches of {size}: {values}")
+        axes.set_ylim(0, None)
+        axes.set_xlabel("training steps")
+        axes.set_ylabel("cvR@5, mean of subsets and directions")
+        axes.legend()
+        return picture(figure, f"cvR@5 by batch size and steps. {'; '.join(told)}.")
+
+
+def styles_table(record: AudioEncoderRecord) -> Shown:
+    """Trained on one style of caption, tested on both."""
+    rows = [
+        {"captions trained on": m.style, "captions tested on": m.tested, **_columns(m)}
+        for m in record.of("style")
+    ]
+    return table(
+        pd.DataFrame(rows),
+        "open_audio_encoder_styles",
+        "One style of caption to train on, both to test on, the same clips: name is "
+        f"{NAMES}, sentence a description around it. Models of "
+        f"{record.small} layers, cvR@5, per cent, with 95% intervals.",
+    )
+
+
+def gains_table(record: AudioEncoderRecord) -> Shown:
+    """The paired differences behind the section's two answers."""
+    rows = [
+        {
+            "question": g.question,
+            "": f"{g.model} less {g.over}",
+            "subset": SUBSETS[g.subset],
+            "text to audio": percent(g.text_to_audio),
+            "audio to text": percent(g.audio_to_text),
+        }
+        for g in record.gains
+    ]
+    return table(
+        pd.DataFrame(rows),
+        "open_audio_encoder_gains",
+        "Differences of cvR@5 on the same queries, points, with paired 95% intervals.",
+    )
+
+
+def study_table(record: AudioEncoderRecord) -> Shown:
+    """Audio tasks of section 1 from the best model's vectors."""
+    frame = pd.DataFrame(
+        [
+            {"task": t.task, "encoder": t.encoder, "": percent(t.accuracy), "items": t.items}
+            for t in record.study
+        ]
+    )
+    if not frame.empty:
+        counts = frame.groupby("task", sort=False)["items"].first()
+        frame = frame.pivot(index="task", columns="encoder", values="").loc[counts.index]
+        frame = frame.assign(items=counts).reset_index()
+    return table(
+        frame,
+        "open_audio_encoder_study",
+        f"Section 1's adaptor on the vectors of the best model here ({record.best}) beside those "
+        "of the default encoder: exact match, per cent, with 95% intervals, one seed. The model "
+        "was trained on captions by the voices that the tasks train on, and on none of the voices "
+        "that they test.",
+    )
+
+
+def published_audio_table(record: AudioEncoderRecord) -> Shown:
+    """What others report."""
+    rows = [
+        {
+            "source": SOURCES[p.source],
+            "model": p.model,
+            "parameters, millions": _millions(p.parameters),
+            "sounds fine-tuned on": p.heard,
+            "dataset": p.dataset,
+            "direction": DIRECTIONS[p.direction],
+            "cvR@5": f"{p.cvr5:.1f}",
+            "note": p.note,
+        }
+        for p in sorted(record.published, key=lambda p: (p.dataset, p.direction, -p.cvr5))
+    ]
+    return table(
+        pd.DataFrame(rows),
+        "open_audio_encoder_published",
+        "Published scores, per cent; none was measured here, and none is to be compared with the "
+        "numbers above, whose pairs are others. mteb's Clotho is its first version, which splits "
+        "captions and leaves queries empty. Models whose fine-tuning heard no sound say none.",
+    )
+
+
+def published_differences_table(record: AudioEncoderRecord) -> Shown:
+    """Where the two sources report one model differently."""
+    field = {(p.model, p.dataset, p.direction): p for p in record.published if p.source == "mteb"}
+    rows = [
+        {
+            "model": p.same_as,
+            "dataset": p.dataset,
+            "direction": DIRECTIONS[p.direction],
+            "the article": f"{p.cvr5:.1f}",
+            "mteb": f"{field[key].cvr5:.1f}",
+        }
+        for p in record.published
+        if p.source == "article" and (key := (p.same_as, p.dataset, p.direction)) in field
+    ]
+    return table(
+        pd.DataFrame(rows),
+        "open_audio_encoder_differences",
+        "One model, two reports of its cvR@5, per cent.",
+    )
+
+
+def audio_findings(record: AudioEncoderRecord) -> Shown:
+    """What the record says, in sentences."""
+    lines = list(_findings(record))
+    markup = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+    return Shown(f"<ul>{markup}</ul>", "\n".join(f"- {line}" for line in lines))
+
+
+def _directions(gains: Sequence[Gain]) -> Iterator[tuple[str, Score]]:
+    """Each subset and direction in words, with its difference."""
+    for g in gains:
+        yield f"{SUBSETS[g.subset]}, text to audio", g.text_to_audio
+        yield f"{SUBSETS[g.subset]}, audio to text", g.audio_to_text
+
+
+def _verdict(gains: Sequence[Gain]) -> str:
+    """Where a difference is surely above zero, surely below, or neither."""
+    said = []
+    named = list(_directions(gains))
+    for words, chosen in (
+        ("surely better", [(n, s) for n, s in named if s.low > 0]),
+        ("surely worse", [(n, s) for n, s in named if s.high < 0]),
+    ):
+        if chosen:
+            listed = "; ".join(f"{n} {percent(s)}" for n, s in chosen)
+            said.append(f"{words} in {len(chosen)} of {len(named)} ({listed})")
+    return ", ".join(said) or f"in none of {len(named)} surely better or worse"
+
+
+def _findings(record: AudioEncoderRecord) -> Iterator[str]:
+    best = record.model(record.best, "route")
+    bars = record.of("baseline")
+    bar = max(bars, key=lambda m: m.mean)
+    yield (
+        f"The best route on validation pairs is “{best.name}”, {best.layers} layers and "
+        f"{_millions(best.parameters)} million parameters: cvR@5 {100 * best.mean:.1f}% over "
+        f"subsets and directions on the test, where the best baseline, {bar.name}, gets "
+        f"{100 * bar.mean:.1f}%."
+    )
+    pruned = pruning_models(record)
+    yield (
+        "Layers kept and cvR@5: "
+        + ", ".join(f"{m.layers} layers {100 * m.mean:.1f}%" for m in pruned)
+        + f"; the fewest {'lose' if pruned[-1].mean < pruned[0].mean else 'gain'} "
+        f"{abs(100 * (pruned[-1].mean - pruned[0].mean)):.1f} points on the whole model."
+    )
+    pairs = dict.fromkeys((g.question, g.model, g.over) for g in record.gains)
+    for question, model, over in pairs:
+        some = [g for g in record.gains if (g.question, g.model, g.over) == (question, model, over)]
+        yield f"{question} {model} against {over}, points: {_verdict(some)}."
+    text = [g for g in record.gains if g.question.startswith("Does text-only")]
+    yield _survival(text)
+    styles = {(m.style, m.tested): m.mean for m in record.of("style")}
+    for style in dict.fromkeys(s for s, _ in styles):
+        for tested in dict.fromkeys(t for _, t in styles):
+            if tested != style:
+                drop = 100 * (styles[style, style] - styles[style, tested])
+                yield (
+                    f"Trained on the style {style}, tested on {tested}: {abs(drop):.1f} points "
+                    f"{'less' if drop >= 0 else 'more'} than on its own style."
+                )
+    if record.batches:
+        last = {b.batch_size: b for b in sorted(record.batches, key=lambda b: b.steps)}
+        told = ", ".join(f"{size} {100 * b.score:.1f}%" for size, b in sorted(last.items()))
+        fallen = [
+            str(size)
+            for size, b in sorted(last.items())
+            if b.score < max(p.score for p in record.batches if p.batch_size == size)
+        ]
+        yield (
+            f"Batches after the same number of steps: {told}; "
+            + (f"below their own best before: {', '.join(fallen)}." if fallen else "none falls.")
+        )
+
+
+def _survival(gains: Sequence[Gain]) -> str:
+    """Whether what was trained on texts still retrieves sounds after pruning."""
+
+    def above(model: str, over: str) -> int:
+        chosen = [g for g in gains if (g.model, g.over) == (model, over)]
+        return sum(s.low > 0 for _, s in _directions(chosen))
+
+    before, after = above("text-only", "chance"), above("text-only, then pruned", "chance")
+    if not before:
+        return (
+            "The model trained on texts is not surely above chance even when whole, so that there "
+            "is nothing that could survive pruning: the question is not answered here."
+        )
+    kept = (
+        "does not survive pruning"
+        if after == 0
+        else "survives pruning in part"
+        if after < before
+        else "survives pruning"
+    )
+    return (
+        f"Text-only transfer {kept}: surely above chance in {before} subsets and directions when "
+        f"whole, in {after} after pruning."
+    )

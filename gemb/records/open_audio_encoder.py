@@ -1,0 +1,112 @@
+"""The record of section 5."""
+
+from __future__ import annotations
+
+from gemb.records.base import Provenance, Score, Strict
+
+
+class SubsetScores(Strict):
+    """How well the sounds and captions of one subset find each other: cvR@5, both ways."""
+
+    subset: str
+    text_to_audio: Score
+    audio_to_text: Score
+    # cvR@1, cvR@10, NDCG@10 and MRR, by direction and metric
+    others: dict[str, dict[str, float]] = {}
+
+    @property
+    def mean(self) -> float:
+        """cvR@5, mean of both directions."""
+        return (self.text_to_audio.value + self.audio_to_text.value) / 2
+
+
+class AudioModel(Strict):
+    """One model at one point of its training, or a baseline."""
+
+    name: str
+    kind: str  # route, baseline, step (of text-only transfer), style
+    parts: str
+    layers: int | None = None
+    trained: int = 0  # weights that its last training moved
+    parameters: int | None = None  # without the frozen audio encoders
+    seconds: float = 0.0  # of training, with the alignment that several models share
+    steps: int = 0
+    style: str = ""  # of the captions trained on
+    tested: str = "name"  # style of those tested on
+    scores: list[SubsetScores]
+
+    @property
+    def mean(self) -> float:
+        """cvR@5, mean over subsets and directions."""
+        return sum(s.mean for s in self.scores) / len(self.scores)
+
+
+class BatchPoint(Strict):
+    """How far one batch size has come after so many steps."""
+
+    batch_size: int
+    steps: int
+    loss: float  # of a batch of that size: not to be compared between sizes
+    score: float  # cvR@5, mean over subsets and directions
+
+
+class Gain(Strict):
+    """How much better one model retrieves than another on the same queries, paired."""
+
+    question: str
+    model: str
+    over: str
+    subset: str
+    text_to_audio: Score
+    audio_to_text: Score
+
+
+class StudyTask(Strict):
+    """A task of section 1, answered from the vectors of one encoder."""
+
+    task: str
+    encoder: str
+    items: int
+    accuracy: Score
+
+
+class PublishedScore(Strict):
+    """What others report of a model."""
+
+    source: str  # mteb or article
+    model: str
+    parameters: int | None
+    heard: str
+    dataset: str
+    direction: str
+    cvr5: float  # per cent
+    same_as: str
+    note: str
+
+
+class AudioEncoderRecord(Strict):
+    """The record of ``05_open_audio_encoder``."""
+
+    experiment: str = "open_audio_encoder"
+    provenance: Provenance
+    pairs: dict[str, dict[str, int]]  # subset, then split: clips
+    texts: int  # pairs of texts trained on
+    whole: int  # layers of the model before pruning
+    small: int  # layers where batch sizes and styles are compared
+    models: list[AudioModel]
+    batches: list[BatchPoint]
+    gains: list[Gain]
+    best: str  # the route that retrieves validation pairs best
+    study: list[StudyTask]
+    published: list[PublishedScore]
+
+    def of(self, kind: str) -> list[AudioModel]:
+        """The models of a kind, in order."""
+        return [m for m in self.models if m.kind == kind]
+
+    def model(self, name: str, kind: str) -> AudioModel:
+        """The model called ``name``; the error names those there are."""
+        found = {m.name: m for m in self.of(kind)}
+        if name not in found:
+            raise KeyError(f"no {kind} {name!r}; there are: {', '.join(found)}")
+        return found[name]

@@ -1,0 +1,101 @@
+"""Section 5's plans and splits, and that what is trained once is read back."""
+
+import numpy as np
+import pytest
+
+from gemb import profiles
+from gemb.data.items import Item, Media
+from gemb.experiments import open_audio_encoder as section
+from gemb.experiments.open_audio_encoder import Data, Outcome
+
+
+def item(name, split, subset="speech"):
+    return Item(
+        f"{subset}/{name}", "audio", Media.from_text(name), name, split=split, subset=subset,
+        meta={"sentence": f"Somebody says: {name}."},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def data():
+    items = {
+        "train": [item("turn on the lamp", "train"), item("oak", "train")],
+        "val": [item("elm", "val"), item("fir", "val")],
+        "test": [item("ash", "test"), item("yew", "test"), item("dog", "test", "sound")],
+    }
+    clips = {
+        i.media.key: np.full((2, 3), n, np.float32)
+        for n, i in enumerate(i for part in items.values() for i in part)
+    }
+    return Data(*(tuple(part) for part in items.values()), clips)
+
+
+@pytest.fixture
+def sizes():
+    return profiles.get("smoke").audio
+
+
+def test_subsets_are_searched_apart_in_the_style_asked_for(data):
+    found = data.galleries("sentence")
+    assert {s: len(g.items) for s, g in found.items()} == {"speech": 2, "sound": 1}
+    assert found["sound"].captions == ("Somebody says: dog.",)
+    assert [i.answer for i in data.asked] == ["elm", "fir", "ash", "yew", "dog"]
+
+
+def test_no_text_trained_on_is_asked_about(data, sizes):
+    texts = section.texts_of(sizes, data)
+    assert 0 < len(texts) <= sizes.texts
+    asked = {"elm", "fir", "ash", "yew", "dog"}
+    assert not asked & {t for pair in texts for t in pair}
+
+
+@pytest.mark.parametrize("name", ["smoke", "local", "study"])
+def test_routes_share_one_alignment_and_what_has_none_makes_as_many_steps(name):
+    sizes = profiles.get(name).audio
+    plans = section._plans(sizes, "alignment")
+    routes = {p.recipe.route for p in plans}
+    assert routes == {"full", "prune", "text-only", "combine"}
+    assert len({p.name for p in plans}) == len(plans)
+    for plan in plans:
+        shared = plan.recipe.route != "combine"
+        assert plan.start == ("alignment" if shared else "")
+        if plan.kind in ("route", "style"):
+            steps = sizes.steps + (0 if shared else sizes.align_steps)
+            assert plan.recipe.training.steps == steps
+    pruned = [p.recipe.layers for p in plans if p.recipe.route == "prune"]
+    assert pruned == list(sizes.layers[1:]) and sizes.text_pruned in pruned
+
+
+def test_a_key_stands_for_all_that_decides(data, sizes):
+    full, text = (
+        next(p for p in section._plans(sizes, "a") if p.recipe.route == r)
+        for r in ("full", "text-only")
+    )
+    more = Data(data.train[:1], data.val, data.test, data.clips)
+    assert full.key(data, []) == full.key(data, [("a", "b")]) != full.key(more, [])
+    assert text.key(data, []) != text.key(data, [("a", "b")])
+    other = next(p for p in section._plans(sizes, "b") if p.recipe.route == "full")
+    assert other.key(data, []) != full.key(data, [])
+
+
+def test_an_outcome_is_read_back_and_counts_only_when_whole(tmp_path):
+    out = Outcome(
+        tmp_path,
+        {"tune": {"layers": 2, "parameters": 9}},
+        {"tune": {"seconds": 1.5}},
+        {"4": 0.5},
+        {"tune": (np.eye(2), np.ones((3, 2)))},
+    )
+    assert Outcome.load(tmp_path) is None
+    out.save()
+    found = Outcome.load(tmp_path)
+    assert found is not None and found.last == "tune" and found.seconds == 1.5
+    assert found.losses == {"4": 0.5}
+    np.testing.assert_array_equal(found.vectors["tune"][1], out.vectors["tune"][1])
+
+
+def test_every_profile_prunes_the_text_model_to_layers_that_are_there():
+    for profile in profiles.PROFILES.values():
+        audio = profile.audio
+        assert list(audio.layers) == sorted(audio.layers, reverse=True)
+        assert max(*audio.combined, audio.small, audio.text_pruned) <= audio.layers[0]

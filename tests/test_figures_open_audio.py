@@ -1,0 +1,168 @@
+"""Section 5's tables, charts and sentences, from records made by hand."""
+
+import pytest
+
+from gemb import figures, profiles, records
+from gemb.records import (
+    AudioEncoderRecord,
+    AudioModel,
+    BatchPoint,
+    Gain,
+    PublishedScore,
+    Score,
+    StudyTask,
+    SubsetScores,
+)
+
+SURVIVES = "Does text-only transfer survive pruning?"
+BEATS = "Does module combination beat the linear heads?"
+
+
+def at(value, half=0.05):
+    return Score(value=value, low=value - half, high=value + half)
+
+
+def model(name, kind, value, **more):
+    scores = [
+        SubsetScores(
+            subset=s,
+            text_to_audio=at(value),
+            audio_to_text=at(value + 0.1),
+            others={"text-to-audio": {"MRR": 0.123}},
+        )
+        for s in ("speech", "sound")
+    ]
+    return AudioModel(name=name, kind=kind, parts="some parts", scores=scores, **more)
+
+
+def route(name, layers, value, kind="route"):
+    return model(
+        name, kind, value, layers=layers, parameters=layers * 10**6, trained=7 * 10**6,
+        seconds=90, steps=12, style="name",
+    )  # fmt: skip
+
+
+def gain(question, name, over, value):
+    return Gain(
+        question=question, model=name, over=over, subset="sound",
+        text_to_audio=at(value), audio_to_text=at(0.0),
+    )  # fmt: skip
+
+
+def published(source, value, **more):
+    said = {"model": "clap", "parameters": None, "heard": "none", "same_as": "", "note": ""}
+    return PublishedScore(
+        source=source, dataset="AudioCaps", direction="text-to-audio", cvr5=value, **said | more
+    )
+
+
+@pytest.fixture
+def record():
+    return AudioEncoderRecord(
+        provenance=records.provenance(profiles.get("study"), "enc", "lm", {}, "raw", 60),
+        pairs={s: {"train": 20, "val": 3, "test": 5} for s in ("speech", "sound")},
+        texts=99,
+        whole=30,
+        small=5,
+        models=[
+            model("random", "baseline", 0.1),
+            model("linear heads", "baseline", 0.4, trained=10**6),
+            route("full", 30, 0.6),
+            route("pruned to 5", 5, 0.5),
+            route("combined, 10 layers", 10, 0.3),
+            route("text-only", 30, 0.5),
+            route("text-only, then pruned", 10, 0.1),
+            route("aligned", 30, 0.4, "step"),
+            *(
+                model(f"{a} to {b}", "style", 0.5 if a == b else 0.2, style=a, tested=b)
+                for a in ("name", "sentence")
+                for b in ("name", "sentence")
+            ),
+        ],
+        batches=[
+            BatchPoint(batch_size=n, steps=s, loss=1.0, score=v)
+            for n, s, v in ((32, 5, 0.2), (32, 10, 0.3), (64, 5, 0.4), (64, 10, 0.35))
+        ],
+        gains=[
+            gain(SURVIVES, "text-only", "chance", 0.3),
+            gain(SURVIVES, "text-only, then pruned", "chance", 0.0),
+            gain(BEATS, "combined, 10 layers", "linear heads", -0.2),
+        ],
+        best="full",
+        study=[
+            StudyTask(task="words", encoder=e, items=40, accuracy=at(v))
+            for e, v in (("open-concat", 0.8), ("open-audio", 0.7))
+        ],
+        published=[
+            published("mteb", 49.9),
+            published("article", 42.0, model="CLAP", same_as="clap"),
+        ],
+    )
+
+
+def test_the_routes_stand_beside_the_baselines_with_intervals(record):
+    text = repr(figures.routes_table(record))
+    assert "full (best on validation pairs)" in text and "60.0 (55.0–65.0)" in text
+    assert "linear heads" in text and "1.5" in text and "aligned" not in text.split("\n", 1)[1]
+    assert "12.3" in repr(figures.other_metrics_table(record))
+
+
+def test_sentences_follow_the_numbers(record):
+    text = repr(figures.audio_findings(record))
+    assert "cvR@5 65.0% over subsets and directions" in text and "linear heads, gets 45.0%" in text
+    assert "the fewest lose 10.0 points" in text
+    assert "does not survive pruning: surely above chance in 1" in text
+    assert "surely worse in 1 of 2 (sounds, text to audio −20.0 (−25.0 to −15.0))" in text
+    assert "Trained on the style name, tested on sentence: 30.0 points less" in text
+    assert "below their own best before: 64." in text
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (0.0, 0.0, "the question is not answered"),
+        (0.3, 0.2, "transfer survives pruning"),
+        (0.3, 0.0, "does not survive"),
+    ],
+)
+def test_the_answer_on_pruning_is_computed(record, before, after, said):
+    record.gains = [
+        gain(SURVIVES, "text-only", "chance", before),
+        gain(SURVIVES, "text-only, then pruned", "chance", after),
+    ]
+    assert said in repr(figures.audio_findings(record))
+
+
+def test_published_scores_are_labelled_by_their_source(record):
+    text = repr(figures.published_audio_table(record))
+    assert "the article that this section follows" in text and "mteb's published results" in text
+    assert "none was measured here" in text
+    differs = repr(figures.published_differences_table(record))
+    assert "42.0" in differs and "49.9" in differs
+
+
+def test_each_encoder_is_a_column_of_the_study(record):
+    text = repr(figures.study_table(record))
+    assert "open-audio" in text and "80.0 (75.0–85.0)" in text and "70.0 (65.0–75.0)" in text
+    record.study = []
+    assert "Nothing of this under this profile" in repr(figures.study_table(record))
+
+
+def test_tables_say_how_much_was_trained_on(record):
+    assert "40 are trained on, beside 99 pairs of texts" in repr(figures.audio_pairs_table(record))
+    assert "analogue" in repr(figures.text_only_table(record))
+    assert "−20.0 (−25.0 to −15.0)" in repr(figures.gains_table(record))
+    assert "Models of 5 layers" in repr(figures.styles_table(record))
+
+
+@pytest.mark.parametrize(
+    ("chart", "said"),
+    [
+        (figures.parameters_chart, "full 30.0 million 65%"),
+        (figures.pruning_chart, "sounds, text to audio: 30 layers 60%, 5 layers 50%"),
+        (figures.batch_chart, "batches of 64: 40% after 5, 35% after 10"),
+    ],
+)
+def test_charts_have_alternative_text(record, chart, said):
+    shown = chart(record)
+    assert shown.png.startswith(b"\x89PNG") and said in repr(shown)
