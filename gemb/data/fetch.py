@@ -70,7 +70,17 @@ class Status:
 
 
 # All that gemb keeps under the cache folder, but for `first_seen.json`: hashes once trusted stay.
-FOLDERS = ("fetched", "converted", "vectors", "released", "measured", "runs", "records", "apt")
+FOLDERS = (
+    "fetched",
+    "converted",
+    "vectors",
+    "released",
+    "measured",
+    "runs",
+    "records",
+    "apt",
+    "audio-models",
+)
 
 
 def cache_dir() -> Path:
