@@ -228,7 +228,7 @@ STUDY_AUDIO = Audio(
 FOLD_TASKS = tuple(t.name for t in TASKS.values() if t.split == "folds")
 
 # Chosen on validation items, as the baselines' penalties are: tests/benchmarks/noise_by_task.py.
-# Words and commands, whose training voices are many, are best with the little noise of Training.
+# The other tasks keep Training's, which was not scanned for them.
 NOISE = {"clothing": 1.2, "digits": 1.5, **dict.fromkeys(FOLD_TASKS, 1.5)}
 
 # Commands need a few items of each of 169 answers; tasks cross-validated over groups train

@@ -33,8 +33,6 @@ import os
 profile = os.environ.get("GEMB_PROFILE", "local")
 
 # %% tags=["hide-input"]
-from myst_nb import glue
-
 from gemb import figures, profiles
 from gemb.experiments import librispeech_failure
 
@@ -120,6 +118,3 @@ print(
     all(s.low <= s.value <= s.high for r in record.results for s in (r.exact, r.wer, r.overlap)),
 )
 print("arms of the curves:", sorted({p.arm for p in record.curve}))
-
-# %% tags=["remove-cell"]
-glue("exact", record.of("one vector, 1 token").exact.value)

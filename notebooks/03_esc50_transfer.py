@@ -31,8 +31,6 @@ import os
 profile = os.environ.get("GEMB_PROFILE", "local")
 
 # %% tags=["hide-input"]
-from myst_nb import glue
-
 from gemb import figures, profiles
 from gemb.experiments import esc50_transfer
 
@@ -100,6 +98,3 @@ for transfer in record.transfers:
         all(r.macro.low <= r.macro.value <= r.macro.high for r in transfer.results),
     )
     print("kinds of result:", *sorted({r.kind for r in transfer.results}))
-
-# %% tags=["remove-cell"]
-glue("macro", record.transfers[0].headline.macro.value)

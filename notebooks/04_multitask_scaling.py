@@ -31,8 +31,6 @@ import os
 profile = os.environ.get("GEMB_PROFILE", "local")
 
 # %% tags=["hide-input"]
-from myst_nb import glue
-
 from gemb import figures, profiles
 from gemb.experiments import multitask_scaling
 
@@ -119,6 +117,3 @@ print(
         for rows in record.single.values()
     ),
 )
-
-# %% tags=["remove-cell"]
-glue("mean", record.trial("1 token").mean)

@@ -33,8 +33,6 @@ import os
 profile = os.environ.get("GEMB_PROFILE", "local")
 
 # %% tags=["hide-input"]
-from myst_nb import glue
-
 from gemb import figures, profiles
 from gemb.experiments import open_audio_encoder
 
@@ -157,6 +155,3 @@ print(
     record.model("text-only, then pruned", "route").parameters
     < record.model("text-only", "route").parameters,
 )
-
-# %% tags=["remove-cell"]
-glue("cvr5", record.model(record.best, "route").mean)

@@ -11,7 +11,7 @@ import numpy as np
 from gemb import records
 from gemb.audio_embedding.model import AudioEmbedder, read_config
 from gemb.data.items import Item
-from gemb.encoders.base import EncoderIdentity, Failure
+from gemb.encoders.base import EncoderIdentity, Failure, whole_identity
 from gemb.tasks import Modality
 
 
@@ -45,9 +45,7 @@ class OpenAudio:
 
     def identity(self, view: str = "whole") -> EncoderIdentity:
         """What decides a vector; there is one view."""
-        if view != "whole":
-            raise ValueError(f"no view {view!r} in {self.name}; there is: whole")
-        return EncoderIdentity(self.name, self.revision, self.dim, "1", view)
+        return whole_identity(self, "1", view)
 
     def encode(self, items: Sequence[Item], view: str = "whole") -> list[np.ndarray | Failure]:
         """Unit vectors float32 ``[1, D]`` of each item, in order, or a failure in its place."""

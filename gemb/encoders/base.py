@@ -69,6 +69,17 @@ class Encoder(Protocol):
         ...
 
 
+def whole_identity(encoder: Encoder, preprocessing: str, view: str) -> EncoderIdentity:
+    """The identity of an encoder that has the view ``whole`` alone.
+
+    Raises:
+        ValueError: Another view is asked for.
+    """
+    if view != "whole":
+        raise ValueError(f"no view {view!r} in {encoder.name}; there is: whole")
+    return EncoderIdentity(encoder.name, encoder.revision, encoder.dim, preprocessing, view)
+
+
 class ItemEncoder:
     """An encoder that takes one item after the other: ``name``, ``dim``, ``modalities`` and
     :meth:`vector` are all that is left to say.
@@ -91,9 +102,7 @@ class ItemEncoder:
 
     def identity(self, view: str = "whole") -> EncoderIdentity:
         """What decides a vector; there is one view."""
-        if view != "whole":
-            raise ValueError(f"no view {view!r} in {self.name}; there is: whole")
-        return EncoderIdentity(self.name, self.revision, self.dim, self.preprocessing, view)
+        return whole_identity(self, self.preprocessing, view)
 
     def encode(self, items: Sequence[Item], view: str = "whole") -> list[np.ndarray | Failure]:
         """Vectors float32 ``[1, D]`` of each item, in order, or a failure in its place."""

@@ -13,7 +13,7 @@ import torch
 from gemb.data import manifests
 from gemb.data.fetch import fetch
 from gemb.data.items import Item
-from gemb.encoders.base import EncoderIdentity, Failure
+from gemb.encoders.base import EncoderIdentity, Failure, whole_identity
 from gemb.tasks import Modality
 
 DIM = 384
@@ -43,9 +43,7 @@ class MiniLM:
 
     def identity(self, view: str = "whole") -> EncoderIdentity:
         """What decides a vector; there is one view."""
-        if view != "whole":
-            raise ValueError(f"no view {view!r} in {self.name}; there is: whole")
-        return EncoderIdentity(self.name, self.revision, self.dim, _PREPROCESSING, view)
+        return whole_identity(self, _PREPROCESSING, view)
 
     def encode(self, items: Sequence[Item], view: str = "whole") -> list[np.ndarray | Failure]:
         """Vectors float32 ``[1, 384]`` of each item, in order; a failure where it is no text."""

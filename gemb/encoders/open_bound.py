@@ -22,7 +22,7 @@ from gemb.data.fetch import fetch
 from gemb.data.items import Item
 from gemb.data.manifests import MANIFESTS
 from gemb.encoders import minilm, open_concat
-from gemb.encoders.base import EncoderIdentity, Failure
+from gemb.encoders.base import EncoderIdentity, Failure, whole_identity
 from gemb.errors import UnknownName, UserError
 from gemb.tasks import Modality
 
@@ -81,9 +81,7 @@ class OpenBound:
 
     def identity(self, view: str = "whole") -> EncoderIdentity:
         """What decides a vector; there is one view."""
-        if view != "whole":
-            raise ValueError(f"no view {view!r} in {self.name}; there is: whole")
-        return EncoderIdentity(self.name, self.revision, self.dim, _PREPROCESSING, view)
+        return whole_identity(self, _PREPROCESSING, view)
 
     def encode(self, items: Sequence[Item], view: str = "whole") -> list[np.ndarray | Failure]:
         """Vectors float32 ``[1, 384]`` of each item, in order, or a failure in its place."""

@@ -14,7 +14,7 @@ import numpy as np
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from gemb.data.items import Item
-from gemb.encoders.base import EncoderIdentity, Failure, failure
+from gemb.encoders.base import EncoderIdentity, Failure, failure, whole_identity
 from gemb.errors import UserError
 from gemb.tasks import Modality
 
@@ -73,9 +73,7 @@ class OpenAICompatible:
 
     def identity(self, view: str = "whole") -> EncoderIdentity:
         """What decides a vector; there is one view."""
-        if view != "whole":
-            raise ValueError(f"no view {view!r} in {self.name}; there is: whole")
-        return EncoderIdentity(self.name, self.revision, self.dim, "none", view)
+        return whole_identity(self, "none", view)
 
     def encode(self, items: Sequence[Item], view: str = "whole") -> list[np.ndarray | Failure]:
         """Vectors float32 ``[1, D]`` of each item, in order, or a failure in its place.

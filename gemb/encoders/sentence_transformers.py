@@ -13,7 +13,7 @@ import numpy as np
 from gemb.data.fetch import offline
 from gemb.data.items import Item
 from gemb.data.media import RATE, decode_audio, decode_image
-from gemb.encoders.base import EncoderIdentity, Failure, failure
+from gemb.encoders.base import EncoderIdentity, Failure, failure, whole_identity
 from gemb.errors import UserError
 from gemb.tasks import Modality
 
@@ -72,9 +72,7 @@ class SentenceTransformers:
 
     def identity(self, view: str = "whole") -> EncoderIdentity:
         """What decides a vector; there is one view."""
-        if view != "whole":
-            raise ValueError(f"no view {view!r} in {self.name}; there is: whole")
-        return EncoderIdentity(self.name, self.revision, self.dim, _PREPROCESSING, view)
+        return whole_identity(self, _PREPROCESSING, view)
 
     def encode(self, items: Sequence[Item], view: str = "whole") -> list[np.ndarray | Failure]:
         """Vectors float32 ``[1, D]`` of each item, in order, or a failure in its place."""

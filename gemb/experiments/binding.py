@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.numpy import save_file
-from torch import Tensor
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import normalize
 
+from gemb.audio_embedding.train import InfoNCE
 from gemb.data.items import Item
 from gemb.data.readers import captioned
 from gemb.encoders.base import Failure
@@ -99,29 +99,18 @@ def train(data: Pairs, penalty: float, seed: int = 0) -> np.ndarray:
     """
     torch.manual_seed(seed)
     features, base, texts = (torch.from_numpy(a) for a in (data.features, data.base, data.texts))
-    ids = {g: n for n, g in enumerate(dict.fromkeys(data.captions))}
-    group = torch.tensor([ids[g] for g in data.captions])
+    ids = {c: n for n, c in enumerate(dict.fromkeys(data.captions))}
+    labels = torch.tensor([[ids[c]] for c in data.captions])
+    loss = InfoNCE(TEMPERATURE, learnable=False)
     head = torch.zeros(features.shape[1], texts.shape[1], requires_grad=True)
     optimiser = torch.optim.AdamW([head], lr=LEARNING_RATE, weight_decay=penalty)
     for _ in range(EPOCHS):
         for index in torch.randperm(len(features)).split(BATCH_SIZE):
             optimiser.zero_grad()
             vectors = normalize(base[index] + features[index] @ head, dim=1)
-            info_nce(vectors, texts[index], group[index]).backward()
+            loss(vectors, texts[index], labels[index]).backward()
             optimiser.step()
     return head.detach().numpy()
-
-
-def info_nce(vectors: Tensor, texts: Tensor, group: Tensor) -> Tensor:
-    """Symmetric InfoNCE (van den Oord et al., 2018) of matched rows ``[B, D]``, both normalised.
-
-    ``group`` ``[B]``: rows of one group are alike, and left out of each other's negatives.
-    """
-    logits = vectors @ texts.T / TEMPERATURE
-    alike = (group[:, None] == group[None]) & ~torch.eye(len(group), dtype=torch.bool)
-    logits = logits.masked_fill(alike, -torch.inf)
-    target = torch.arange(len(group))
-    return (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
 
 
 def hits(data: Pairs, vectors: np.ndarray) -> dict[str, float]:

@@ -134,8 +134,10 @@ def _plan(profile: Profile, way: Way, llm: FrozenLLM) -> Trained:
     headline = f"open-bound:{open_bound.better()}"
     if profile.source == "official":
         names, headline = (profile.encoder,), profile.encoder
+    task = _task(profile, way)
+    own = load_dataset(task.dataset, profile.source, task.name)
     targets = load_dataset(way.target, profile.source)
-    data = {name: prepare(profile, name, way, targets) for name in names}
+    data = {name: prepare(profile, name, way, own, targets) for name in names}
     planned = {
         (name, variant, seed): _run(profile, way, data[name], llm, variant, seed)
         for name in names
@@ -145,10 +147,9 @@ def _plan(profile: Profile, way: Way, llm: FrozenLLM) -> Trained:
     return Trained(way, headline, data, planned)
 
 
-def prepare(profile: Profile, encoder_name: str, way: Way, targets: Loaded) -> Data:
-    """Items of both sides and their vectors under one encoder."""
+def prepare(profile: Profile, encoder_name: str, way: Way, own: Loaded, targets: Loaded) -> Data:
+    """Items of both sides, trained on and asked about, and their vectors under one encoder."""
     sizes, task = profile.transfer, _task(profile, way)
-    own = load_dataset(task.dataset, profile.source, task.name)
     # of several folds only the first is used, with the test items of all
     folds = 3 if task.split == "folds" else 1
     asked = Sizes(train=sizes.train, val=sizes.val, test=folds * sizes.test, folds=3)

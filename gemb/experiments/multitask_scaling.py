@@ -20,15 +20,15 @@ from gemb.experiments import runs, single_task
 from gemb.experiments.runs import Outcome, Run
 from gemb.llm import FrozenLLM
 from gemb.metrics import Bootstrap
-from gemb.profiles import Profile, Training
+from gemb.profiles import PLAIN, Profile, Training
 from gemb.records import Score, SharedTask
 
 # Two tasks that are asked about the same clips: which word is said, and by whom.
 SWAPPED = ("words", "gender")
 # The study's adaptor has this hidden width; it shows neither standardisation nor noise, and says
 # nothing of its start, its learning rate and its epochs.
-STUDY_HIDDEN = 3072
-PLAIN = {"standardise": False, "noise": 0.0, "warm_start": 0.0, "output_scale": 1.0}
+# what the study's adaptor differs in from ours, as far as it is known
+STUDYS = PLAIN.model_dump(include={"hidden", "standardise", "noise", "warm_start", "output_scale"})
 
 
 @dataclass(frozen=True)
@@ -206,10 +206,10 @@ def trials(profile: Profile, llm: FrozenLLM) -> Iterable[Trial]:
         yield Trial("no warm start", "collapse", headline, changed={"warm_start": 0.0})
         for rate in (1e-4, 1e-3):
             yield Trial(
-                f"the study's form: hidden {STUDY_HIDDEN}, plain, learning rate {rate:g}",
+                f"the study's form: hidden {PLAIN.hidden}, plain, learning rate {rate:g}",
                 "collapse",
                 headline,
-                changed={**PLAIN, "hidden": STUDY_HIDDEN, "learning_rate": rate},
+                changed={**STUDYS, "learning_rate": rate},
             )
     if "rescue" in sizes.groups:
         norm = llm.embedding_rms()

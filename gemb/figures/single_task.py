@@ -182,7 +182,12 @@ def gap_table(record: SingleTaskRecord) -> Shown:
         "vectors, in points with 95% interval. The MLP head has the adaptor's form without the "
         "language model: what both lose against logistic regression is lost to overfitting. A "
         "training loss near 0 says that it is not for want of steps on these items. The baselines' "
-        "penalties and the adaptor's noise are chosen for each task on validation items.",
+        "penalties are chosen for each task on validation items, "
+        + (
+            "and so is the adaptor's noise."
+            if record.provenance.settings.get("noise_by_task")
+            else "the adaptor's noise is not."
+        ),
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from gemb.audio_embedding.train import InfoNCE
 from gemb.data.readers import captioned, tuxpaint_objects
 from gemb.encoders import open_bound
 from gemb.experiments import binding
@@ -47,8 +48,11 @@ def test_held_out_vectors_do_not_depend_on_their_own_caption():
 def test_pairs_of_one_caption_are_no_negatives_of_each_other():
     vectors = torch.eye(4)
     texts = torch.eye(4)[[0, 0, 2, 3]]  # the first two share a caption
-    apart, alike = (binding.info_nce(vectors, texts, torch.tensor(g)) for g in
-                    ([0, 1, 2, 3], [0, 0, 2, 3]))  # fmt: skip
+    loss = InfoNCE(binding.TEMPERATURE, learnable=False)
+    apart, alike = (
+        loss(vectors, texts, torch.tensor(labels)[:, None])
+        for labels in ([0, 1, 2, 3], [0, 0, 2, 3])
+    )
     # by hand: with the pair left out, every row has one hit and two misses but the second
     # row, whose own text is orthogonal to it: it and its column have none
     t = 1 / binding.TEMPERATURE

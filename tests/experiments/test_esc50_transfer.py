@@ -57,7 +57,8 @@ def test_degraded_vectors_stay_normalised_and_lose_their_own_step_by_step(n, sha
 
 def test_training_never_sees_a_sound_and_no_picture_of_a_tested_stamp():
     loaded = Loaded(load_dataset(section.SOUNDS, "released").items, "released")
-    data = section.prepare(PROFILE, section.DISJOINT, section.HERE, loaded)
+    own = load_dataset("tuxpaint-objects", "released", section.PICTURES)
+    data = section.prepare(PROFILE, section.DISJOINT, section.HERE, own, loaded)
     fold = data.fold
     assert {i.modality for i in (*fold.train, *fold.val, *fold.test)} == {"image"}
     assert {i.modality for i in fold.extra} == {"audio"}
@@ -73,7 +74,6 @@ def test_a_sound_that_cannot_be_embedded_is_left_out_and_named(monkeypatch, capl
     broken = replace(known[0], id="broken", media=Media(lambda: b"no sound", "wav"))
     loaded = Loaded([broken], "raw")
     pictures = load_dataset("tuxpaint-objects", "released", section.PICTURES)
-    monkeypatch.setattr(section, "load_dataset", lambda *_: pictures)
-    data = section.prepare(PROFILE, "open-bound:posteriors", section.HERE, loaded)
+    data = section.prepare(PROFILE, "open-bound:posteriors", section.HERE, pictures, loaded)
     assert data.fold.extra == ()
     assert "broken left out" in caplog.text
