@@ -55,18 +55,39 @@ class Vectors:
     store: Store
     audio: Encoder
     text: Encoder
-    failures: dict[str, str] = field(default_factory=dict)
+    failures: dict[tuple[str, str], str] = field(default_factory=dict)  # by item and view
 
     def of(self, items: Sequence[Item], view: str = "whole") -> dict[str, np.ndarray]:
         """Vectors by key, of text items by the text encoder."""
-        encoder = self.text if items and items[0].modality == "text" else self.audio
+        if not items:
+            return {}
+        encoder = self._encoder(items[0].modality)
         found = embed(list(items), encoder, self.store, view, label=f"embedding, {view}")
-        self.failures |= {f.item_id: f.reason for f in found.failures}
+        self.failures |= {(f.item_id, view): f.reason for f in found.failures}
         return found.vectors
+
+    def known(self, fold: Fold, view: str = "whole") -> Fold:
+        """The fold without items that could not be embedded; each is tried once."""
+        items = [
+            i
+            for i in (*fold.train, *fold.val, *fold.test, *fold.extra)
+            if (i.id, view) not in self.failures
+        ]
+        identity = self._encoder(items[0].modality).identity(view)
+        lacking = set(self.store.missing(identity, [i.media.key for i in items]))
+        self.of([i for i in items if i.media.key in lacking], view)
+
+        def keep(some: Sequence[Item]) -> tuple[Item, ...]:
+            return tuple(i for i in some if (i.id, view) not in self.failures)
+
+        return Fold(keep(fold.train), keep(fold.val), keep(fold.test), keep(fold.extra))
 
     def slug(self, modality: str, view: str = "whole") -> str:
         """Of the identity of what makes the vectors."""
-        return (self.text if modality == "text" else self.audio).identity(view).slug
+        return self._encoder(modality).identity(view).slug
+
+    def _encoder(self, modality: str) -> Encoder:
+        return self.text if modality == "text" else self.audio
 
 
 @dataclass
@@ -143,15 +164,15 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.OpenVoc
         n_train=sizes.train,
         n_test=sizes.test,
         results=[
-            *_setups(profile, jobs, parts, vectors, llm),
-            *_floors(profile, jobs, parts, vectors, llm),
-            *_ceilings(profile, parts),
+            *_setups(profile, jobs, vectors, llm),
+            *_floors(profile, jobs, vectors, llm),
+            *_ceilings(profile, jobs),
         ],
         recognition=[_recognised(profile, j, vectors) for j in jobs if j.part == "known"],
-        probes=[_probe(profile, arm, parts, vectors) for arm in ("audio", "text")],
+        probes=[_probe(profile, arm, jobs, vectors) for arm in ("audio", "text")],
         curve=[_point(profile, j) for j in jobs if j.part.startswith("curve ")],
         nearest_training_wer=_nearest_training(profile, parts),
-        notes=[f"{i} left out: {why}" for i, why in vectors.failures.items()],
+        notes=[f"{i} left out of {v}: {why}" for (i, v), why in vectors.failures.items()],
     )
     records.write(record, cache_dir() / "records" / f"librispeech_failure.{profile.name}.json")
     return record
@@ -175,6 +196,11 @@ class Job:
         """The outcome, once there is one."""
         assert self.outcome is not None
         return self.outcome
+
+
+def _main(jobs: Sequence[Job], name: str = "one vector, 1 token") -> Job:
+    """The set-up of that name, of the first seed."""
+    return next(j for j in jobs if j.part == "setup" and j.name == name)
 
 
 def plan(profile: Profile, parts: Parts, vectors: Vectors, llm: FrozenLLM) -> list[Job]:
@@ -252,6 +278,7 @@ def _job(
     settings: Training | None = None,
 ) -> Job:
     modality = fold.train[0].modality
+    fold = vectors.known(fold, view)
     items = [*fold.train, *fold.val, *fold.test, *fold.extra]
     job = Run(
         task=reader_of(profile).DATASET,
@@ -361,7 +388,7 @@ def _bits(jobs: Sequence[Job], draws: int) -> Score:
 
 
 def _setups(
-    profile: Profile, jobs: Sequence[Job], parts: Parts, vectors: Vectors, llm: FrozenLLM
+    profile: Profile, jobs: Sequence[Job], vectors: Vectors, llm: FrozenLLM
 ) -> list[records.SpeechResult]:
     out = []
     for name in (*SETUPS, TEXT):
@@ -408,10 +435,11 @@ def _setups(
 
 
 def _floors(
-    profile: Profile, jobs: Sequence[Job], parts: Parts, vectors: Vectors, llm: FrozenLLM
+    profile: Profile, jobs: Sequence[Job], vectors: Vectors, llm: FrozenLLM
 ) -> list[records.SpeechResult]:
     """What is reached without understanding anything."""
-    fold = next(j.run.fold for j in jobs if j.part == "setup")
+    spoken = _main(jobs)
+    fold = spoken.run.fold
     truths = [i.answer for i in fold.test]
     draws = profile.bootstrap
     prompt = llm.prompt(PROMPT)
@@ -420,7 +448,6 @@ def _floors(
     )[0].text
     always = typical([i.answer for i in fold.train])
     nearest = _by_baseline("k-NN", fold, vectors)  # no neighbour validates: the nearest one
-    spoken = next(j for j in jobs if j.name == "one vector, 1 token")
     order = np.roll(np.arange(len(truths)), 1)  # every answer is held against another sentence
     shuffled = [spoken.done.texts[i] for i in order]
     return [
@@ -438,9 +465,9 @@ def typical(sentences: Sequence[str], among: int = 200) -> str:
     return some[int(np.argmax(means))]
 
 
-def _ceilings(profile: Profile, parts: Parts) -> list[records.SpeechResult]:
+def _ceilings(profile: Profile, jobs: Sequence[Job]) -> list[records.SpeechResult]:
     """What a real recogniser hears in the same clips, by engine."""
-    items = [reader_of(profile).item(s) for s in parts.test[: profile.sentences.transcripts]]
+    items = _main(jobs).run.fold.test[: profile.sentences.transcripts]
     heard = transcripts(items)
     out = []
     engines = sorted({i.meta["engine"] for i in items if "engine" in i.meta})
@@ -531,26 +558,23 @@ def _by_baseline(method: str, fold: Fold, vectors: Vectors) -> list[str]:
     return runs.baseline_answers(fold, fold.test, embedded, methods=(method,))[method]
 
 
-def _probe(profile: Profile, arm: str, parts: Parts, vectors: Vectors) -> records.Probe:
+def _probe(profile: Profile, arm: str, jobs: Sequence[Job], vectors: Vectors) -> records.Probe:
     """AUC of a logistic regression for each frequent word's presence, on test sentences.
 
     Words are those in most training sentences, but in no more than half of them, that also are
     in a test sentence and not in all. The penalty is the same for all words.
     """
-    reader = reader_of(profile)
-    make = reader.text_item if arm == "text" else reader.item
-    train = parts.train[: profile.sentences.train]
-    items = [make(s) for s in (*train, *parts.test)]
-    embedded = vectors.of(items)
-    x = np.concatenate([embedded[i.media.key] for i in items])
-    x_train, x_test = baselines.standardise(x[: len(train)], x[len(train) :])
-    sets = [set(s.split()) for s in train]
-    tests = [set(s.split()) for s in parts.test]
+    fold = (_main(jobs, TEXT) if arm == "text" else _main(jobs)).run.fold
+    embedded = vectors.of([*fold.train, *fold.test])
+    x_train, x_test = baselines.standardise(
+        *(np.concatenate([embedded[i.media.key] for i in part]) for part in (fold.train, fold.test))
+    )
+    sets, tests = ([set(i.answer.split()) for i in part] for part in (fold.train, fold.test))
     counts = Counter(w for s in sets for w in s)
     frequent = [
         w
         for w, c in counts.most_common()
-        if 5 <= c <= len(train) / 2 and 0 < sum(w in s for s in tests) < len(tests)
+        if 5 <= c <= len(sets) / 2 and 0 < sum(w in s for s in tests) < len(tests)
     ] or [w for w, _ in counts.most_common() if 0 < sum(w in s for s in tests) < len(tests)]
     rows = []
     for word in frequent[: profile.sentences.probe_words]:

@@ -5,8 +5,12 @@ import pytest
 
 from gemb import profiles
 from gemb.data import released
+from gemb.data.items import Item, Media
 from gemb.data.readers import spoken_sentences
+from gemb.data.splits import Fold
+from gemb.encoders.base import ItemEncoder
 from gemb.experiments import librispeech_failure as section
+from gemb.store import Store
 
 
 @pytest.mark.parametrize("name", list(profiles.PROFILES))
@@ -58,3 +62,37 @@ def test_small_curves_get_more_epochs_and_no_fewer_than_two():
 
 def test_a_sentence_of_the_study_has_its_bounds():
     assert (spoken_sentences.MIN_WORDS, spoken_sentences.MAX_WORDS) == (8, 20)
+
+
+class Lengths(ItemEncoder):
+    """A text's length; none for a text with a flaw."""
+
+    name, dim, modalities = "lengths", 1, ("text",)
+
+    def __init__(self):
+        self.asked = []
+
+    def vector(self, item):
+        text = item.media.bytes().decode()
+        self.asked.append(text)
+        if "flaw" in text:
+            raise ValueError("it has a flaw")
+        return np.array([len(text)])
+
+
+def test_items_without_a_vector_are_left_out_of_every_part_and_tried_once(tmp_path):
+    def items(*names):
+        return tuple(Item(n, "text", Media.from_text(n), n) for n in names)
+
+    encoder = Lengths()
+    vectors = section.Vectors(Store(tmp_path), encoder, encoder)
+    fold = Fold(items("a", "flaw 1"), items("b"), items("flaw 2", "c"), items("flaw 3"))
+    kept = Fold(items("a"), items("b"), items("c"), ())
+
+    def ids(fold):
+        return [[i.id for i in part] for part in (fold.train, fold.val, fold.test, fold.extra)]
+
+    assert ids(vectors.known(fold)) == ids(kept)
+    assert ids(vectors.known(fold)) == ids(kept)
+    assert sorted(encoder.asked) == ["a", "b", "c", "flaw 1", "flaw 2", "flaw 3"]
+    assert vectors.failures[("flaw 1", "whole")] == "flaw 1: it has a flaw"
