@@ -225,7 +225,9 @@ def test_the_study_as_published_is_estimated_before_any_download(monkeypatch, tm
     rows = {line[:22].strip(): line[22:].split() for line in said.splitlines()}
     paper = profiles.get("paper")
     views = [f"sentences, {view}" for view in ("whole", "chunks:2", "chunks:1")]
-    assert {*paper.tasks, *views, "all"} <= rows.keys()
+    others = {*views, "sentences' texts", "esc-50", "celeba"}
+    assert {*paper.tasks, *others, "all"} <= rows.keys()
+    assert rows["esc-50"][:3] == ["400", "0", "400"] and rows["celeba"][3] == "1000"
     assert rows["gender"][:3] == ["1440", "0", "1440"]
     assert rows["emotion"][:3] == ["1440", "0", "0"]  # the same recordings
     assert rows["sentences, chunks:1"][0] == "1000"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from gemb import tasks
+from gemb import encoders, tasks
 from gemb.data import fetch, manifests
 from gemb.data.items import Item
+from gemb.data.load import load_dataset
 from gemb.data.readers import librispeech
 from gemb.encoders.base import Encoder, Failure, Paid
 from gemb.encoders.prices import Amount
@@ -28,6 +29,7 @@ ENCODER_PARTS = {
 }
 # What sections 2 and 3 read beside the tasks' data, by the profile's source.
 SENTENCES = {"raw": "spoken-sentences", "released": "spoken-sentences", "official": "librispeech"}
+SENTENCE_CHARACTERS = 120  # of twenty words, the longest sentences; at most that many are guessed
 TARGETS = {"raw": ("packaged-sounds",), "released": (), "official": ("esc-50", "celeba")}
 
 
@@ -84,7 +86,7 @@ class Vectors:
     """The vectors that one task of a profile needs under one view.
 
     Attributes:
-        name: The task's, or what section 2 calls its sentences, with the view.
+        name: The task's, or of what another section embeds.
         items: How many items.
         todo: Those without a vector; empty where ``guessed``.
         view: Of the encoder's.
@@ -121,12 +123,13 @@ def items_of(
 ) -> list[Vectors]:
     """The items of a profile's tasks, of all protocols, folds and seeds, and which lack vectors.
 
-    Of the study's own data the sentences of section 2 come beside them, under each of its views.
+    Of the study's own data come beside them: the sentences of section 2 under each of its views,
+    their texts where the encoder is the profile's for texts too, and what section 3 transfers to.
 
     Args:
         profile: Says which tasks, and how many items.
         encoder: Whose vectors; the profile's or another.
-        names: Some of the profile's tasks; none means all, and the sentences.
+        names: Some of the profile's tasks; none means all, and the other sections.
         fetching: Get data that are not here; otherwise their numbers are the profile's sizes.
     """
     for name in names:
@@ -148,17 +151,45 @@ def items_of(
         known = {i.media.key for w in out for i in w.todo}
         out.append(_lacking(name, ready.items, encoder, "whole", ready.loaded.source, known))
     if profile.source == "official" and not names:
-        views = dict.fromkeys(view for view, _ in librispeech_failure.SETUPS.values())
-        there = here(librispeech.DATASET)
-        items = librispeech_failure.sentence_items(profile) if there else []
-        for view in views:
-            name = f"sentences, {view}"
-            if there:
-                out.append(_lacking(name, items, encoder, view, profile.source))
-            else:
-                sizes = profile.sentences
-                count = sizes.train + sizes.val + sizes.test
-                out.append(_of_mean_length(name, count, librispeech.DATASET, view))
+        out += _of_sections(profile, encoder, here)
+    return out
+
+
+def _of_sections(profile: Profile, encoder: Encoder, here: Callable[[str], bool]) -> list[Vectors]:
+    """What sections 2 and 3 embed of the study's own data: sentences, their texts, targets.
+
+    A dozen names of categories, which section 3 embeds as it runs, are not counted.
+    """
+    sizes, out = profile.sentences, []
+    spoken = sizes.train + sizes.val + sizes.test
+    there = here(librispeech.DATASET)
+    views = dict.fromkeys(view for view, _ in librispeech_failure.SETUPS.values())
+    items = librispeech_failure.sentence_items(profile) if there else []
+    for view in views:
+        name = f"sentences, {view}"
+        if there:
+            out.append(_lacking(name, items, encoder, view, profile.source))
+        else:
+            out.append(_of_mean_length(name, spoken, librispeech.DATASET, view))
+    if encoders.load(profile.text_encoder).identity() == encoder.identity():
+        name = "sentences' texts"
+        if there:
+            texts = [librispeech.text_item(i.answer) for i in items]
+            out.append(_lacking(name, texts, encoder, "whole", profile.source))
+        else:
+            amount = Amount(contents=spoken, characters=spoken * SENTENCE_CHARACTERS)
+            out.append(Vectors(name, spoken, amount=amount, guessed=True))
+    for dataset in TARGETS["official"]:
+        if here(dataset):
+            targets = load_dataset(dataset, profile.source).items
+            out.append(_lacking(dataset, targets, encoder, "whole", profile.source))
+            continue
+        manifest = manifests.get(dataset)
+        count = manifest.items or 0
+        if manifest.mean_seconds is None:
+            out.append(_pictures(dataset, count))
+        else:
+            out.append(_of_mean_length(dataset, count, dataset, "whole"))
     return out
 
 
@@ -213,6 +244,11 @@ def _guess(profile: Profile, name: str, before: Sequence[str]) -> Vectors:
         return Vectors(name, count, guessed=True, shared=count)
     if task.modality == "audio":
         return _of_mean_length(name, count, task.dataset, "whole")
+    return _pictures(name, count)
+
+
+def _pictures(name: str, count: int) -> Vectors:
+    """So many pictures that are not here yet."""
     return Vectors(name, count, amount=Amount(contents=count, images=count), guessed=True)
 
 
