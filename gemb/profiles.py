@@ -60,6 +60,7 @@ class Sentences(_Strict):
     text_curve: tuple[int, ...] = Field(description="training sentences, on vectors of their text")
     audio_curve: tuple[int, ...] = Field(description="the same on vectors of speech")
     frames_curve: tuple[int, ...] = Field(description="the same on unpooled frames of speech")
+    curve_passes: int = Field(description="training items times epochs at each size, about")
     transcripts: int = Field(description="test sentences that the real recogniser transcribes")
     probe_words: int = Field(description="frequent words that a linear probe looks for")
 
@@ -255,6 +256,7 @@ PROFILES: dict[str, Profile] = {
                 text_curve=(12,),
                 audio_curve=(12,),
                 frames_curve=(6,),
+                curve_passes=12,
                 transcripts=2,
                 probe_words=2,
             ),
@@ -293,6 +295,7 @@ PROFILES: dict[str, Profile] = {
                 text_curve=(240, 1000),
                 audio_curve=(240,),
                 frames_curve=(240,),
+                curve_passes=1000,
                 transcripts=40,
                 probe_words=40,
             ),
@@ -341,10 +344,11 @@ PROFILES: dict[str, Profile] = {
                 val=40,
                 test=160,
                 known=(10, 30, 100, 169, 300, 1000),
-                known_passes=2400,
+                known_passes=2000,
                 text_curve=(300, 800, 3000, 10_000),
                 audio_curve=(300, 800, 3000),
                 frames_curve=(300, 800, 3000),
+                curve_passes=3000,
                 transcripts=160,
                 probe_words=100,
             ),
@@ -393,6 +397,7 @@ PROFILES: dict[str, Profile] = {
                 text_curve=(200, 400, 800),
                 audio_curve=(200, 400, 800),
                 frames_curve=(),
+                curve_passes=8000,
                 transcripts=160,
                 probe_words=100,
             ),
@@ -429,6 +434,7 @@ PROFILES: dict[str, Profile] = {
                 text_curve=(12,),
                 audio_curve=(12,),
                 frames_curve=(),
+                curve_passes=12,
                 transcripts=2,
                 probe_words=2,
             ),

@@ -87,7 +87,8 @@ figures.probe_table(record)
 #
 # Learning curves over training sentences: on vectors of the text, on vectors of the speech, and on
 # the encoder's frames before they are averaged (eight neighbours side by side make one virtual
-# token). Small sizes get more epochs, so that these are curves over data and not over steps.
+# token). Small sizes get more epochs, so that these are curves over data and not over steps; only
+# the largest sees more items in all.
 
 # %% tags=["hide-input"]
 figures.curve_chart(record)

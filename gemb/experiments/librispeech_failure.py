@@ -223,6 +223,7 @@ def plan(profile: Profile, parts: Parts, vectors: Vectors, llm: FrozenLLM) -> li
     ):
         for count in counts:
             arm_fold = _fold(profile, parts, count, "text" if arm == "text" else "audio")
+            settings = training(profile, len(arm_fold.train), sizes.curve_passes)
             view, stack = ("frames", STACK) if arm == "frames" else ("whole", 1)
             jobs.append(
                 _job(
@@ -234,6 +235,7 @@ def plan(profile: Profile, parts: Parts, vectors: Vectors, llm: FrozenLLM) -> li
                     llm,
                     view=view,
                     stack=stack,
+                    settings=settings,
                 )
             )
     return jobs
@@ -259,7 +261,7 @@ def training(profile: Profile, clips: int, passes: int | None = None) -> Trainin
     """
     epochs = profile.sentences.epochs
     if passes is not None:
-        epochs = min(20, max(2, round(passes / clips)))
+        epochs = min(20, max(1, round(passes / clips)))
     return profile.training.model_copy(update={"batch_size": BATCH_SIZE, "epochs": epochs})
 
 

@@ -53,10 +53,11 @@ def test_the_most_typical_sentence_shares_most_words():
     assert section.typical(["a b c", "a b d", "a b e", "x y z"]) in ("a b c", "a b d", "a b e")
 
 
-def test_small_curves_get_more_epochs_and_no_fewer_than_two():
+def test_small_curves_get_more_epochs_and_no_fewer_than_one():
     profile = profiles.get("study")
     assert section.training(profile, 30, 2400).epochs == 20
     assert section.training(profile, 800, 2400).epochs == 3
+    assert section.training(profile, 10_000, 2400).epochs == 1
     assert section.training(profile, 800).epochs == profile.sentences.epochs
 
 
