@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+
+import psutil
 import torch
 from accelerate import PartialState
 
@@ -40,3 +43,16 @@ def describe(dtype: torch.dtype, device: torch.device) -> str:
     """Precision and place in words, such as ``bfloat16 on cuda:0 (NVIDIA H100)``."""
     gpu = f" ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else ""
     return f"{str(dtype).removeprefix('torch.')} on {device}{gpu}"
+
+
+def peak_megabytes() -> float:
+    """The most memory this process has had, resident, in millions of bytes."""
+    if sys.platform == "linux":  # getrusage would tell the parent's peak, which a child inherits
+        with open("/proc/self/status", encoding="ascii") as status:
+            line = next(x for x in status if x.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024 / 1e6
+    if sys.platform == "win32":
+        return float(psutil.Process().memory_info().peak_wset) / 1e6
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6

@@ -20,10 +20,10 @@ from gemb.data.fetch import fetch
 from gemb.data.items import Item
 from gemb.data.load import load_dataset
 from gemb.data.media import decode_audio
-from gemb.data.readers import spoken_sentences
+from gemb.data.readers import audio_pairs, spoken_sentences
 from gemb.encoders import open_bound
 from gemb.errors import UserError
-from gemb.experiments import binding, esc50_transfer, measured, runs, single_task
+from gemb.experiments import audio_uses, binding, esc50_transfer, measured, runs, single_task
 from gemb.records import write_text
 
 PROFILE = "local"
@@ -95,7 +95,7 @@ def write_sentences(folder: Path = released.FOLDER) -> None:
 
 
 def write_samples(prepared: list[single_task.Prepared], folder: Path = released.FOLDER) -> None:
-    """Write a handful of test items' media: PNG as it is, speech as MP3."""
+    """Write a few test items' media, PNG as it is, speech as MP3, and section 5's commands."""
     shutil.rmtree(folder / "samples", ignore_errors=True)
     (folder / "samples").mkdir(parents=True)
     index = {}
@@ -110,6 +110,10 @@ def write_samples(prepared: list[single_task.Prepared], folder: Path = released.
                 name, data = f"{ready.task.name}-{number}.mp3", _mp3(item)
             (folder / "samples" / name).write_bytes(data)
             index[item.id] = name
+    for number, item in enumerate(audio_uses.spoken_commands(audio_uses.SHOWN)):
+        name = f"commands-{number}.mp3"
+        (folder / "samples" / name).write_bytes(_mp3(item))
+        index[item.id] = name
     text = json.dumps(index, indent=1, sort_keys=True) + "\n"
     (folder / "samples" / "index.json").write_text(text, encoding="utf-8")
 
@@ -224,7 +228,8 @@ def licences(folder: Path = released.FOLDER) -> str:
         "|---|---|---|---|",
     ]
     for item, path in sorted(released.samples(folder).items(), key=lambda kv: kv[1]):
-        name = item.split("/")[0]
+        spoken = item.startswith(f"{audio_pairs.DATASET}/speech/")
+        name = "spoken-commands" if spoken else item.split("/")[0]
         lines.append(f"| {path.name} | `{item}` | {name} | {known[name].licence} |")
     lines += [
         "",

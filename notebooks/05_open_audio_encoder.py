@@ -106,6 +106,38 @@ figures.batch_chart(record)
 figures.styles_table(record)
 
 # %% [markdown]
+# ## What it is good for
+#
+# One space of sounds and texts, and LanceDB to find the nearest in it: nothing is transcribed, and
+# nothing is trained for any of these. The same is to be had as `gemb audio route FILE`,
+# `gemb audio label FILE` and `gemb audio search "text"|FILE FOLDER`.
+#
+# **Routing.** A home assistant has a dozen tools, each with a sentence that says what it does. A
+# spoken command goes to the tool whose sentence is nearest.
+
+# %% tags=["hide-input"]
+figures.routing_table(record)
+
+# %% tags=["hide-input"]
+figures.routing_examples(record)
+
+# %% [markdown]
+# **Labelling and search.** A sound gets the nearest caption, and a text or a sound finds the
+# nearest sounds. These recordings are not ours to show, so here is no player.
+
+# %% tags=["hide-input"]
+figures.labels_table(record)
+
+# %% tags=["hide-input"]
+figures.searches_table(record)
+
+# %% [markdown]
+# **On a small machine.**
+
+# %% tags=["hide-input"]
+figures.device_table(record)
+
+# %% [markdown]
 # ## Back into the study
 #
 # The best model on validation pairs is an encoder like any other (`open-audio:FOLDER`), so the

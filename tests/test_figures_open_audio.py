@@ -8,10 +8,17 @@ from gemb.records import (
     AudioModel,
     BatchPoint,
     Gain,
+    Labelled,
+    LabelledExample,
+    OnDevice,
     PublishedScore,
+    Routed,
+    RoutedExample,
     Score,
+    Search,
     StudyTask,
     SubsetScores,
+    Uses,
 )
 
 SURVIVES = "Does text-only transfer survive pruning?"
@@ -89,6 +96,34 @@ def record():
             gain(BEATS, "combined, 10 layers", "linear heads", -0.2),
         ],
         best="full",
+        uses=Uses(
+            routing=[
+                Routed(
+                    name=n,
+                    items=20,
+                    tools=12,
+                    accuracy=at(v),
+                    macro=at(v),
+                    majority=0.25,
+                    milliseconds=31.6,
+                    examples=[RoutedExample(item="none", said="stop the fan", tool=t, meant="fan")],
+                )
+                for n, v, t in (("the model", 0.3, "lights"), ("the words", 0.9, "fan"))
+            ],
+            labelling=[
+                Labelled(
+                    encoder="open-audio",
+                    items=30,
+                    captions=20,
+                    accuracy=at(0.4),
+                    examples=[
+                        LabelledExample(item="x", caption="a dog", labels=["a cat", "a dog"])
+                    ],
+                )
+            ],
+            searches=[Search(kind="text", query="a dog", among=30, found=[("a cat", 0.456)])],
+            device=OnDevice(clips=40, clips_per_second=7.25, peak_megabytes=1234.5, threads=2),
+        ),
         study=[
             StudyTask(task="words", encoder=e, items=40, accuracy=at(v))
             for e, v in (("open-concat", 0.8), ("open-audio", 0.7))
@@ -166,3 +201,19 @@ def test_tables_say_how_much_was_trained_on(record):
 def test_charts_have_alternative_text(record, chart, said):
     shown = chart(record)
     assert shown.png.startswith(b"\x89PNG") and said in repr(shown)
+
+
+def test_uses_are_told_beside_what_they_are_compared_with(record):
+    routed = repr(figures.routing_table(record))
+    assert "30.0 (25.0–35.0)" in routed and "90.0" in routed and "alone gets 25%" in routed
+    examples = repr(figures.routing_examples(record))
+    assert "“stop the fan”, meant for fan; the model: lights ✗; the words: fan ✓" in examples
+    labels = repr(figures.labels_table(record))
+    assert "by chance 5.0%" in labels and "a cat, a dog" in labels
+    assert "a cat 0.46" in repr(figures.searches_table(record))
+    assert "1234" in repr(figures.device_table(record))
+
+
+def test_without_sounds_there_are_no_labels_to_show(record):
+    record.uses.labelling = []
+    assert "Nothing of this under this profile." in repr(figures.labels_table(record))

@@ -101,16 +101,18 @@ class Transcripts(_Reader):
         try:
             with progress("transcribing", len(todo)) as bar:
                 for item in todo:
-                    samples = decode_audio(
-                        item.media.bytes(), suffix=item.media.suffix, name=item.id
-                    )
-                    short = max(0, round(MIN_SECONDS * RATE) - len(samples))
-                    kept[item.media.key] = self._speech.transcribe(np.pad(samples, (0, short)))
+                    kept[item.media.key] = self.hear(item)
                     bar.update(1)
         finally:
             if todo:
                 records.write_text(path, json.dumps(kept))
         return [kept[i.media.key] for i in items]
+
+    def hear(self, item: Item) -> str:
+        """What is heard in one, transcribed anew."""
+        samples = decode_audio(item.media.bytes(), suffix=item.media.suffix, name=item.id)
+        short = max(0, round(MIN_SECONDS * RATE) - len(samples))
+        return self._speech.transcribe(np.pad(samples, (0, short)))
 
     @cached_property
     def _speech(self) -> MoonshineBase:

@@ -34,7 +34,7 @@ from gemb.data.readers.audio_pairs import STYLES, Style
 from gemb.data.readers.text_pairs import TextPair
 from gemb.embed import embed
 from gemb.encoders.base import Failure
-from gemb.experiments import runs, single_task
+from gemb.experiments import audio_uses, runs, single_task
 from gemb.profiles import Audio, Profile
 from gemb.records import AudioModel, BatchPoint, Gain, Score, StudyTask, SubsetScores
 from gemb.store import Store
@@ -326,7 +326,8 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.AudioEn
     done = {p.name: bench.execute(p) for p in everything}
     best = _keep_best(bench, [p for p in plans if p.kind == "route"], done)
     scored = _Scored(bench, align, plans, done)
-    untrained = _baselines(bench, store)
+    folder = bench.folder(next(p for p in plans if p.name == best))
+    compared, heads = _baselines(bench, store)
     record = records.AudioEncoderRecord(
         provenance=records.provenance(
             profile,
@@ -340,11 +341,12 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.AudioEn
         texts=len(bench.texts),
         whole=sizes.layers[0],
         small=sizes.small,
-        models=[*(_baseline(n, *b) for n, b in untrained.items()), *scored.models()],
+        models=[*(_baseline(n, *b) for n, b in compared.items()), *scored.models()],
         batches=scored.batches(),
-        gains=scored.gains(untrained[LINEAR][0]),
+        gains=scored.gains(compared[LINEAR][0]),
         best=best,
-        study=in_the_study(profile, bench.folder(next(p for p in plans if p.name == best))),
+        uses=uses_of(folder, data, sizes.test, heads),
+        study=in_the_study(profile, folder),
         published=_published(),
     )
     record.provenance.seconds = time.perf_counter() - started
@@ -618,8 +620,8 @@ def _gains(
 Baseline = tuple[dict[str, Retrieval], int, float]  # what it finds, weights trained, seconds
 
 
-def _baselines(bench: Bench, store: Store) -> dict[str, Baseline]:
-    """What the models have to beat, on the same pairs."""
+def _baselines(bench: Bench, store: Store) -> tuple[dict[str, Baseline], baselines.LinearHeads]:
+    """What the models have to beat, on the same pairs; and the linear heads among it."""
     data = bench.data
 
     def found(model: retrieval.AudioTextModel) -> dict[str, Retrieval]:
@@ -640,7 +642,7 @@ def _baselines(bench: Bench, store: Store) -> dict[str, Baseline]:
     train_pairs: list[Pair] = audio_pairs.pairs(data.train)
     heads = baselines.LinearHeads.fit(train_pairs, audio_pairs.pairs(data.val), _Means(store))
     seconds = time.perf_counter() - started
-    return out | {LINEAR: (found(heads), heads.parameters, seconds)}
+    return out | {LINEAR: (found(heads), heads.parameters, seconds)}, heads
 
 
 def _baseline(
@@ -655,6 +657,16 @@ def _baseline(
         style="name" if trained else "",
         scores=scores_of(found),
     )
+
+
+def uses_of(folder: Path, data: Data, most: int, heads: baselines.LinearHeads) -> records.Uses:
+    """What the model in ``folder`` is good for; measured once, and kept beside it."""
+    path = folder / f"uses-{records.digest([i.media.key for i in data.test])[:12]}-{most}.json"
+    if path.exists():
+        return records.Uses.model_validate_json(path.read_text(encoding="utf-8"))
+    found = audio_uses.measure(folder / "model", data.test, most, heads)
+    records.write_text(path, found.model_dump_json())
+    return found
 
 
 def in_the_study(profile: Profile, folder: Path) -> list[StudyTask]:

@@ -1,5 +1,12 @@
 """Tables and plots, drawn from records alone."""
 
+from gemb.figures.audio_uses import (
+    device_table,
+    labels_table,
+    routing_examples,
+    routing_table,
+    searches_table,
+)
 from gemb.figures.esc50_transfer import (
     binding_table,
     category_chart,
@@ -86,12 +93,14 @@ __all__ = [
     "curves",
     "data_table",
     "degradation_chart",
+    "device_table",
     "evidence",
     "examples_table",
     "findings",
     "gains_table",
     "gallery",
     "gap_table",
+    "labels_table",
     "lengths_table",
     "main_frame",
     "main_table",
@@ -110,7 +119,10 @@ __all__ = [
     "recognition_chart",
     "recognition_table",
     "routes_table",
+    "routing_examples",
+    "routing_table",
     "said_table",
+    "searches_table",
     "shared_table",
     "small_gap",
     "speech_chart",

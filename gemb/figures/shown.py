@@ -67,6 +67,23 @@ def picture(figure: Figure, alt: str) -> Shown:
     )
 
 
+def medium(path: Path, alt: str) -> str:
+    """Markup of a picture to look at or a sound to listen to, the file inside it."""
+    data = base64.b64encode(path.read_bytes()).decode()
+    kind = {
+        "png": "image/png",
+        "jpg": "image/jpeg",
+        "mp3": "audio/mpeg",
+        "ogg": "audio/ogg",
+    }[path.suffix[1:]]
+    if kind.startswith("image"):
+        return f'<img alt="{html.escape(alt)}" width="112" src="data:{kind};base64,{data}">'
+    return (
+        f'<audio controls aria-label="{html.escape(alt)}" style="width:180px" '
+        f'src="data:{kind};base64,{data}"></audio>'
+    )
+
+
 def table(frame: pd.DataFrame, name: str, caption: str) -> Shown:
     """A table that scrolls sideways on a narrow screen, with its CSV to download below."""
     if frame.empty:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 from collections.abc import Sequence
 
@@ -22,6 +21,7 @@ from gemb.figures.shown import (
     STUDY,
     STYLE,
     Shown,
+    medium,
     percent,
     picture,
     table,
@@ -200,25 +200,13 @@ def gallery(record: SingleTaskRecord, task: str, count: int = 6) -> Shown:
             path = files.get(example.item_id)
             if path is None or len(cells) == count:
                 continue
-            data = base64.b64encode(path.read_bytes()).decode()
-            kind = {
-                "png": "image/png",
-                "jpg": "image/jpeg",
-                "mp3": "audio/mpeg",
-                "ogg": "audio/ogg",
-            }[path.suffix[1:]]
-            medium = (
-                f'<img alt="sample of {html.escape(example.answer)}" width="112" '
-                f'src="data:{kind};base64,{data}">'
-                if kind.startswith("image")
-                else f'<audio controls style="width:180px" src="data:{kind};base64,{data}"></audio>'
-            )
+            shown = medium(path, f"sample of {example.answer}")
             right = "✓" if exact_match(example.given, example.answer) else "✗"
             near = ", ".join(f"{n['answer']} {n['cosine']:.2f}" for n in example.neighbours)
             given, answer = html.escape(example.given), html.escape(example.answer)
             cells.append(
                 '<div style="display:inline-block;vertical-align:top;margin:0.4em;'
-                f'max-width:190px;font-size:0.85em">{medium}<br>answer: <b>{given}</b> {right}<br>'
+                f'max-width:190px;font-size:0.85em">{shown}<br>answer: <b>{given}</b> {right}<br>'
                 f"truth: {answer}<br>confidence: {np.exp(example.logprob):.2f}<br>"
                 f"nearest: {html.escape(near)}</div>"
             )

@@ -70,6 +70,73 @@ class StudyTask(Strict):
     accuracy: Score
 
 
+class RoutedExample(Strict):
+    """A spoken command."""
+
+    item: str
+    said: str
+    tool: str
+    meant: str
+
+
+class Routed(Strict):
+    """Spoken commands, each sent to the tool whose description is nearest."""
+
+    name: str
+    items: int
+    tools: int
+    accuracy: Score
+    macro: Score
+    majority: float
+    milliseconds: float  # median, from a command's bytes to its tool
+    examples: list[RoutedExample] = []
+
+
+class LabelledExample(Strict):
+    """A sound, and the captions nearest to it."""
+
+    item: str
+    caption: str
+    labels: list[str]
+
+
+class Labelled(Strict):
+    """Sounds, each labelled with the nearest of all their captions."""
+
+    encoder: str
+    items: int
+    captions: int
+    accuracy: Score
+    examples: list[LabelledExample] = []
+
+
+class Search(Strict):
+    """What was nearest to a text or a sound."""
+
+    kind: str  # of the query: text or sound
+    query: str  # its words, or its caption
+    among: int
+    found: list[tuple[str, float]]  # caption and cosine, nearest first
+
+
+class OnDevice(Strict):
+    """What embedding takes in a process of its own, one clip after the other."""
+
+    clips: int
+    clips_per_second: float
+    peak_megabytes: float
+    threads: int
+
+
+class Uses(Strict):
+    """What the best model is good for."""
+
+    routing: list[Routed]
+    labelling: list[Labelled]
+    searches: list[Search]
+    device: OnDevice
+
+
 class PublishedScore(Strict):
     """What others report of a model."""
 
@@ -97,6 +164,7 @@ class AudioEncoderRecord(Strict):
     batches: list[BatchPoint]
     gains: list[Gain]
     best: str  # the route that retrieves validation pairs best
+    uses: Uses
     study: list[StudyTask]
     published: list[PublishedScore]
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import resource
 import statistics
 import tempfile
 import time
@@ -36,7 +35,7 @@ from gemb.audio_embedding.model import AudioEmbedder
 from gemb.audio_embedding.train import InfoNCE, backward
 from gemb.data.items import Item, Media
 from gemb.data.media import RATE
-from gemb.device import best_dtype
+from gemb.device import best_dtype, peak_megabytes
 from gemb.store import Store
 
 BAR = 3.0
@@ -178,8 +177,7 @@ def main() -> None:
         len(model.tokenizer(t)["input_ids"]) for t in captions[:BATCH]
     )
     show(f"Training step, {BATCH} pairs, {tokens} tokens", found, BATCH)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"\npeak memory {peak * 1024 / 1e9:.1f} GB resident")
+    print(f"\npeak memory {peak_megabytes() / 1000:.1f} GB resident")
     if ratios[native] < BAR:
         raise SystemExit(f"batched by length: below the bar of {BAR:g} times one by one")
 
