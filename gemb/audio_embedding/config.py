@@ -84,7 +84,8 @@ class Training(_Strict):
     batch_size: int = Field(default=64, gt=1, description="pairs, over all processes")
     chunk: int = Field(default=32, gt=0, description="clips or texts a forward pass")
     grad_cache: bool = Field(
-        default=False, description="one chunk's activations in memory at a time, for a third more"
+        default=False,
+        description="one chunk's activations in memory at a time, for half as much time again",
     )
     learning_rate: float = Field(default=1e-4, gt=0)
     projection_rate: float = Field(
