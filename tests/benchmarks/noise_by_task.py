@@ -23,7 +23,7 @@ from gemb.train import fit
 
 # (noise, epochs) of tasks that are cross-validated over few groups, and of the others
 FEW = [(0.7, 4), (1.2, 4), (1.2, 5), (1.5, 5), (2.0, 5)]
-MANY = [(0.7, 3), (1.2, 3), (1.5, 3), (2.0, 3)]
+MANY = [(0.7, 3), (1.2, 3), (1.5, 3), (2.0, 3), (1.5, 6)]
 
 
 def main() -> None:
