@@ -65,7 +65,7 @@ def test_the_main_table_labels_the_studys_numbers_and_the_stand_ins(record):
 
 def test_a_gap_is_shown_with_what_it_is_made_of(record):
     text = repr(figures.gap_table(record))
-    assert "−5.0 (−9.0 to −1.0)" in text and "4.00" in text and "0.90" in text
+    assert "−5.0 (−9.0 to −1.0)" in text and "0.90" in text and "30.0 to 50.0" in text
     # the interval reaches below −6 and the mean below −3
     assert figures.small_gap(record.results[0]) is False
 
@@ -111,5 +111,8 @@ def test_the_summary_names_the_stand_ins_and_the_profile(record):
 def test_the_findings_say_what_the_record_says(record):
     text = repr(figures.findings(record))
     assert "It costs more on Clothing classification (−5.0 points)" in text
-    assert "the training loss still stands at 0.90" in text
+    assert "its validation accuracy, 50.0%, had not stopped rising" in text
+    for one in record.results:
+        one.history[0]["val_accuracy"] = 0.5
+    assert "had stopped rising (50.0 to 50.0% in the last epoch" in repr(figures.findings(record))
     assert "12.0 (2.0–22.0)% (shuffled labels" in text
