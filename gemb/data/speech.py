@@ -18,7 +18,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -182,7 +182,12 @@ def media(text: str, voice: Voice, rate: float = 1.0, pitch: int = PITCH) -> Med
         "sample_rate": SAMPLE_RATE,
         "silence": _SILENCE,
     }
-    return Media.from_recipe(recipe, lambda: synthesise(text, voice, rate, pitch), "wav")
+    return Media.from_recipe(recipe, lambda: _spoken(text, voice, rate, pitch), "wav")
+
+
+# A clip is asked for once for every view of it, one view of all clips after the other; speaking
+# takes longer than embedding. A thousand sentences take some 150 MB.
+_spoken = lru_cache(maxsize=1024)(synthesise)
 
 
 def _check(text: str, voice: Voice, rate: float, pitch: int) -> None:
