@@ -156,3 +156,11 @@ def test_the_studys_own_data_are_named_and_have_neither_known_sentences_nor_fram
 def test_stand_ins_are_named_and_the_studys_result_is_the_studys(record):
     text = repr(figures.speech_table(record))
     assert "stand-in for LibriSpeech" in text and "the study reports exact match 0" in text
+
+
+def test_a_run_that_learnt_no_sentence_says_nothing_of_the_conjecture(record):
+    for row in record.recognition:
+        row.known = score(0.0, 0)
+    text = repr(figures.evidence(record))
+    assert "are not recognised in unseen voices" in text and "neither support nor weaken" in text
+    assert "cluster recognition" not in text

@@ -104,7 +104,10 @@ def select(profile: Profile, name: str) -> Prepared:
         folds[protocol] = (
             leak_free_folds(task, loaded.items, sizes)
             if protocol == "leak-free"
-            else [random_fold(loaded.items, sizes, seed) for seed in profile.seeds]
+            else [
+                random_fold(loaded.items, sizes, seed)
+                for seed in profile.seeds[: profile.random_splits]
+            ]
         )
     return Prepared(task, loaded, folds)
 

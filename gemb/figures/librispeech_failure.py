@@ -326,11 +326,19 @@ def _recognition(record: OpenVocabularyRecord) -> list[str]:
     if not rows:
         return []
     first, last = rows[0], rows[-1]
+    learnt = any(r.known.low > 0 for r in rows)
     text = (
-        f"Sentences that were trained on are recognised in unseen voices: {percent(first.known)}% "
-        f"of {first.sentences}, {percent(last.known)}% of {last.sentences}; the nearest class mean "
-        f"of the same vectors gets {percent(first.class_mean)}% and {percent(last.class_mean)}%. "
+        f"Sentences that were trained on are {'' if learnt else 'not '}recognised in unseen "
+        f"voices: {percent(first.known)}% of {first.sentences}, {percent(last.known)}% of "
+        f"{last.sentences}; the nearest class mean of the same vectors gets "
+        f"{percent(first.class_mean)}% and {percent(last.class_mean)}%. "
     )
+    if not learnt:
+        return [
+            text + "The vectors tell the sentences apart, and the adaptor was not trained for long "
+            "enough to say even those it has seen: this run can neither support nor weaken the "
+            "conjecture."
+        ]
     unseen = max(r.unseen.value for r in rows)
     if unseen == 0:
         text += (
