@@ -34,7 +34,7 @@ paper: .venv/ready
 
 test: .venv/ready-dev
 	@echo 'Pretrained parts: 317 MB to download, unless they are in the cache already.'
-	@echo 'Then all checks: about 18 minutes on two cores.'
+	@echo 'Then all checks: about 24 minutes on two cores.'
 	@$(BIN)/gemb fetch $(PARTS)
 	@$(BIN)/gemb test
 

@@ -277,16 +277,16 @@ PROFILES: dict[str, Profile] = {
         Profile(
             name="local",
             purpose="every experiment at reduced size: leak-free split, one seed",
-            duration="about 16 minutes after downloads",
+            duration="about 18 minutes after downloads",
             sizes=Sizes(train=200, val=40, test=100, folds=2),
             sizes_by_task={
                 "commands": Sizes(train=338, val=60, test=120),
                 **{t: Sizes(train=120, val=40, test=120, folds=2) for t in FOLD_TASKS},
             },
-            epochs_by_task={"scene-text": 2, "digits": 6, **dict.fromkeys(FOLD_TASKS, 5)},
+            epochs_by_task={"scene-text": 2, "digits": 4, **dict.fromkeys(FOLD_TASKS, 4)},
             noise_by_task=NOISE,
             linear_tasks=("clothing",),
-            control_train=80,
+            control_train=40,
             curve_tasks=("clothing",),
             curve_sizes=(100,),
             sentences=Sentences(
