@@ -157,15 +157,16 @@ def _labelled(encoder: Encoder, sounds: Sequence[Item], store: Store) -> Labelle
     said = [[] if isinstance(f, Failure) else [h.name for h in f] for f in found]
     hits = np.array([i.answer in s[:1] for i, s in zip(sounds, said, strict=True)], float)
     boot = Bootstrap([i.answer for i in sounds], [i.group or i.id for i in sounds])
+    first = {i.answer: (i, s) for i, s in reversed(list(zip(sounds, said, strict=True)))}
     return Labelled(
         encoder=encoder.name,
         items=len(sounds),
         captions=len(captions),
         accuracy=Score(**vars(boot.interval(hits))),
         examples=[
-            LabelledExample(item=i.id, caption=i.answer, labels=s)
-            for i, s in zip(sounds, said, strict=True)
-        ][:SHOWN],
+            LabelledExample(item=first[c][0].id, caption=c, labels=first[c][1])
+            for c in captions[:SHOWN]
+        ],
     )
 
 

@@ -316,8 +316,9 @@ def _known(profile: Profile, parts: Parts, count: int, vectors: Vectors, llm: Fr
     fold = Fold(tuple(train), tuple(val), tuple(test), tuple(unseen))
     settings = training(profile, len(train), profile.sentences.known_passes)
     job = _job(profile, "known", str(count), fold, vectors, llm, settings=settings)
-    # here answers can be right: the epoch with most of them counts, as in section 1
-    return replace(job, run=replace(job.run, choose_by="exact match", surprisal=False))
+    # chosen by surprisal all the same: no answer is right in the first epochs, and patience would
+    # end the training before one is
+    return replace(job, run=replace(job.run, surprisal=False))
 
 
 # --- scores ------------------------------------------------------------------
