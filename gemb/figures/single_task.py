@@ -184,7 +184,7 @@ def gap_table(record: SingleTaskRecord) -> Shown:
         "vectors, in points with 95% interval. The MLP head has the adaptor's form without the "
         "language model: what both lose against logistic regression is lost to overfitting. Where "
         "the validation accuracy (per cent, mean of all trainings) still rises in the last epoch, "
-        "the adaptor had too few steps; the sizes keep the study below its time. The baselines' "
+        "the adaptor had too few steps. The baselines' "
         "penalties are chosen for each task on validation items, "
         + (
             "and so is the adaptor's noise."
