@@ -34,7 +34,7 @@ from gemb.store import Store
 
 PROMPT = "Transcribe the spoken sentence."  # the study gives none
 MAX_NEW_TOKENS = 40  # twenty words
-BATCH_SIZE = 8
+MOST_EPOCHS = 60  # on few sentences
 STACK = 8  # frames side by side in one vector: about five virtual tokens a second
 UNSEEN = 40  # sentences never trained on, asked beside the known ones
 LENGTHS = ((8, 9), (10, 12), (13, 20))  # words
@@ -251,7 +251,7 @@ def _fold(profile: Profile, parts: Parts, count: int, modality: str = "audio") -
 
 
 def training(profile: Profile, clips: int, passes: int | None = None) -> Training:
-    """The settings for sentences: like everywhere, but larger batches, for answers are long.
+    """The settings for sentences: the profile's, at the learning rate of sentences.
 
     Args:
         profile: Says how many epochs where ``passes`` does not.
@@ -261,8 +261,11 @@ def training(profile: Profile, clips: int, passes: int | None = None) -> Trainin
     """
     epochs = profile.sentences.epochs
     if passes is not None:
-        epochs = min(20, max(1, round(passes / clips)))
-    return profile.training.model_copy(update={"batch_size": BATCH_SIZE, "epochs": epochs})
+        epochs = min(MOST_EPOCHS, max(1, round(passes / clips)))
+    changed: dict[str, float] = {"epochs": epochs}
+    if profile.sentences.learning_rate is not None:
+        changed["learning_rate"] = profile.sentences.learning_rate
+    return profile.training.model_copy(update=changed)
 
 
 def _job(
@@ -315,10 +318,9 @@ def _known(profile: Profile, parts: Parts, count: int, vectors: Vectors, llm: Fr
     ]
     fold = Fold(tuple(train), tuple(val), tuple(test), tuple(unseen))
     settings = training(profile, len(train), profile.sentences.known_passes)
-    job = _job(profile, "known", str(count), fold, vectors, llm, settings=settings)
-    # chosen by surprisal all the same: no answer is right in the first epochs, and patience would
-    # end the training before one is
-    return replace(job, run=replace(job.run, surprisal=False))
+    # the epoch is chosen by surprisal here too: no answer is right in the first epochs, and
+    # patience would end the training before one is
+    return _job(profile, "known", str(count), fold, vectors, llm, settings=settings)
 
 
 # --- scores ------------------------------------------------------------------
@@ -552,6 +554,8 @@ def _recognised(profile: Profile, job: Job, vectors: Vectors) -> records.Recogni
         known=exact(fold.test, job.done.texts[:cut]),
         unseen=exact(fold.extra, job.done.texts[cut:]),
         class_mean=exact(fold.test, means),
+        bits=_bits([job], draws),
+        epochs=len(job.done.history),
     )
 
 

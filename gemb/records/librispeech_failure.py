@@ -34,6 +34,8 @@ class Recognition(Strict):
     known: Score
     unseen: Score
     class_mean: Score  # nearest class mean on the same vectors
+    bits: Score  # what the known sentence costs less with its own vector than with another's
+    epochs: int
 
 
 class Probe(Strict):
