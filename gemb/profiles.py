@@ -227,7 +227,7 @@ STUDY_AUDIO = Audio(
     align_steps=70,
     steps=50,
     batch_steps=60,
-    tasks=("words", "commands"),
+    tasks=("gender", "emotion", "words", "commands"),
 )
 
 FOLD_TASKS = tuple(t.name for t in TASKS.values() if t.split == "folds")

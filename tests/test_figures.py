@@ -116,3 +116,13 @@ def test_the_findings_say_what_the_record_says(record):
         one.history[0]["val_accuracy"] = 0.5
     assert "had stopped rising (50.0 to 50.0% in the last epoch" in repr(figures.findings(record))
     assert "12.0 (2.0–22.0)% (shuffled labels" in text
+
+
+def test_sentences_keep_their_characters_when_markdown_reads_them():
+    markdown_it = pytest.importorskip("markdown_it")  # the book's parser
+    said = [r"50% (40–60) of <b>it</b>", "a_b*c `d` [e](f) $x$ #g |h| \\i ~j~ &amp;"]
+    tokens = markdown_it.MarkdownIt().parse(figures.Bullets(said)._repr_markdown_())
+    assert sum(t.type == "list_item_open" for t in tokens) == 2
+    read = ["".join(c.content for c in t.children) for t in tokens if t.type == "inline"]
+    assert read == said
+    assert repr(figures.Bullets(said)).splitlines() == [f"- {line}" for line in said]

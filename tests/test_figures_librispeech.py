@@ -67,6 +67,8 @@ def record():
                 known=score(known),
                 unseen=score(0.0, 0),
                 class_mean=score(0.99, 0.01),
+                bits=score(20.0, 1.0),
+                epochs=30,
             )
             for n, known in ((10, 1.0), (300, 0.6))
         ],

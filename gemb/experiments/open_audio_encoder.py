@@ -20,7 +20,7 @@ from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
 from gemb import records
-from gemb.audio_embedding import baselines, config, features, published, retrieval
+from gemb.audio_embedding import baselines, config, features, published, retrieval, uses
 from gemb.audio_embedding.config import Parts, Recipe, Route
 from gemb.audio_embedding.model import AudioEmbedder
 from gemb.audio_embedding.retrieval import DIRECTIONS, Direction, Gallery, Retrieval
@@ -661,7 +661,9 @@ def _baseline(
 
 def uses_of(folder: Path, data: Data, most: int, heads: baselines.LinearHeads) -> records.Uses:
     """What the model in ``folder`` is good for; measured once, and kept beside it."""
-    path = folder / f"uses-{records.digest([i.media.key for i in data.test])[:12]}-{most}.json"
+    tools = {name: tool.model_dump() for name, tool in uses.read_tools().items()}
+    asked = records.digest([[i.media.key for i in data.test], most, tools])
+    path = folder / f"uses-{asked[:12]}.json"
     if path.exists():
         return records.Uses.model_validate_json(path.read_text(encoding="utf-8"))
     found = audio_uses.measure(folder / "model", data.test, most, heads)

@@ -50,7 +50,7 @@ from gemb.figures.open_audio_encoder import (
     styles_table,
     text_only_table,
 )
-from gemb.figures.shown import Shown, percent, picture, plain, provenance_table, table
+from gemb.figures.shown import Bullets, Shown, percent, picture, plain, provenance_table, table
 from gemb.figures.single_task import (
     ablations_table,
     controls_table,
@@ -76,6 +76,7 @@ from gemb.figures.single_task_plots import (
 )
 
 __all__ = [
+    "Bullets",
     "Shown",
     "ablations_table",
     "accuracy_chart",

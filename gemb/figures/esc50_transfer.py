@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator
 
 import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from gemb.figures.shown import ADAPTOR, GREY, LINEAR, STYLE, Shown, percent, picture, table
+from gemb.figures.shown import ADAPTOR, GREY, LINEAR, STYLE, Bullets, Shown, percent, picture, table
 from gemb.records import Score, Transfer, TransferRecord
 
 KINDS = {
@@ -162,12 +161,11 @@ def binding_table(record: TransferRecord) -> Shown:
     )
 
 
-def transfer_findings(record: TransferRecord) -> Shown:
+def transfer_findings(record: TransferRecord) -> Bullets:
     """What the record says, in sentences."""
     lines = [line for transfer in record.transfers for line in _findings(transfer)]
     lines += [f"Not run: {name}, for {why}." for name, why in record.not_run.items()]
-    markup = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
-    return Shown(f"<ul>{markup}</ul>", "\n".join(f"- {line}" for line in lines))
+    return Bullets(lines)
 
 
 def _findings(transfer: Transfer) -> Iterator[str]:

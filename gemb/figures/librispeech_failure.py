@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 
 import matplotlib
@@ -15,6 +14,7 @@ from gemb.figures.shown import (
     LINEAR,
     STUDY,
     STYLE,
+    Bullets,
     Shown,
     percent,
     picture,
@@ -271,14 +271,13 @@ def curve_table(record: OpenVocabularyRecord) -> Shown:
     )  # fmt: skip
 
 
-def evidence(record: OpenVocabularyRecord) -> Shown:
+def evidence(record: OpenVocabularyRecord) -> Bullets:
     """What the record supports, sentence by sentence; each follows from a comparison."""
     setups = [r for r in record.results if r.kind == "set-up"]
     shuffled = record.of("one vector, 1 token, pairs shuffled")
     lines = [_exact(setups), _anything(setups, shuffled), *_recognition(record), *_held(record)]
     lines += _data_or_size(record) + _frames(record)
-    markup = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
-    return Shown(f"<ul>{markup}</ul>", "\n".join(f"- {line}" for line in lines))
+    return Bullets(lines)
 
 
 def _of_arm(record: OpenVocabularyRecord, arm: str) -> list[CurvePoint]:

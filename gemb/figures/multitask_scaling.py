@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 
 import matplotlib
@@ -10,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from gemb import tasks
-from gemb.figures.shown import PALETTE, STYLE, Shown, percent, picture, table
+from gemb.figures.shown import PALETTE, STYLE, Bullets, Shown, percent, picture, table
 from gemb.records import MultitaskRecord, SharedTask, Trial
 
 # What the study calls rescued is not said; here a shared adaptor serves a task if it reaches this
@@ -195,7 +194,7 @@ def swap_table(record: MultitaskRecord) -> Shown:
     )
 
 
-def multitask_findings(record: MultitaskRecord) -> Shown:
+def multitask_findings(record: MultitaskRecord) -> Bullets:
     """What the record says about collapse and rescue, in sentences."""
     lines = []
     for encoder in record.encoders:
@@ -233,8 +232,7 @@ def multitask_findings(record: MultitaskRecord) -> Shown:
                 f"Asked about the same clips, {100 * min(followed):.0f}% or more of the answers "
                 "are of the kind that the prompt asks for, with one token."
             )
-    markup = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
-    return Shown(f"<ul>{markup}</ul>", "\n".join(f"- {line}" for line in lines))
+    return Bullets(lines)
 
 
 def _rescued(record: MultitaskRecord, confirmed: Trial) -> str:

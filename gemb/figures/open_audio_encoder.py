@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Sequence
 
 import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from gemb.figures.shown import ADAPTOR, GREY, PALETTE, STYLE, Shown, percent, picture, table
+from gemb.figures.shown import (
+    ADAPTOR,
+    GREY,
+    PALETTE,
+    STYLE,
+    Bullets,
+    Shown,
+    percent,
+    picture,
+    table,
+)
 from gemb.records import AudioEncoderRecord, AudioModel, Gain, Score
 
 SUBSETS = {
@@ -315,11 +324,10 @@ def published_differences_table(record: AudioEncoderRecord) -> Shown:
     )
 
 
-def audio_findings(record: AudioEncoderRecord) -> Shown:
+def audio_findings(record: AudioEncoderRecord) -> Bullets:
     """What the record says, in sentences."""
     lines = list(_findings(record))
-    markup = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
-    return Shown(f"<ul>{markup}</ul>", "\n".join(f"- {line}" for line in lines))
+    return Bullets(lines)
 
 
 def _directions(gains: Sequence[Gain]) -> Iterator[tuple[str, Score]]:

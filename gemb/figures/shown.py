@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import html
 import io
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,6 +31,10 @@ STYLE: Any = {
 }
 
 
+# What Markdown, or mathematics in it, would take for more than a character.
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|$~&])")
+
+
 class Recorded(Protocol):
     """Any experiment's record."""
 
@@ -51,6 +57,22 @@ class Shown:
 
     def __repr__(self) -> str:
         return self.text
+
+
+class Bullets:
+    """Sentences that a notebook shows as a list, and a terminal as text.
+
+    As Markdown and not as HTML, which themes put on a light ground in their dark mode.
+    """
+
+    def __init__(self, lines: Sequence[str]):
+        self.lines = list(lines)
+
+    def _repr_markdown_(self) -> str:
+        return "\n".join("- " + _MARKUP.sub(r"\\\1", line) for line in self.lines)
+
+    def __repr__(self) -> str:
+        return "\n".join(f"- {line}" for line in self.lines)
 
 
 def picture(figure: Figure, alt: str) -> Shown:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from gemb import tasks
-from gemb.figures.shown import Shown, percent, table
+from gemb.figures.shown import Bullets, Shown, percent, table
 from gemb.records import MethodResult, Score, SingleTaskRecord, TaskResult
 
 BASELINES = (
@@ -439,7 +438,7 @@ def _why(result: TaskResult) -> str:
     )
 
 
-def findings(record: SingleTaskRecord) -> Shown:
+def findings(record: SingleTaskRecord) -> Bullets:
     """What the record says, in sentences whose every number is taken from it."""
     fixed = [r for r in record.results if r.protocol == "leak-free"]
     said: list[str] = []
@@ -503,7 +502,4 @@ def findings(record: SingleTaskRecord) -> Shown:
             f"{percent(drawn.method('adaptor').accuracy, False)}% on it, and "
             f"{percent(result.method('adaptor').accuracy, False)}% when groups are kept apart."
         )
-    return Shown(
-        "<ul>" + "".join(f"<li>{html.escape(s)}</li>" for s in said) + "</ul>",
-        "\n".join(f"- {s}" for s in said),
-    )
+    return Bullets(said)
