@@ -93,6 +93,7 @@ def test_the_evidence_follows_the_numbers(record):
     assert "Exact match is 0 in all four set-ups" in text and "below 2.0%" in text
     assert "In 4 of 4 more words are right than by chance" in text
     assert "never right" in text and "cluster recognition" in text
+    assert "one of the 10 costs 20.0 (19.0–21.0) bits less" in text
     assert "holds words, but fewer than the text vector" in text
     assert "vector of the text the bits a sentence go from 5.0" in text
     assert "too few sentences are part of the failure" in text
@@ -110,10 +111,14 @@ def test_other_numbers_give_other_evidence(record):
     other.curve[-1].bits = score(3.0)
     text = repr(figures.evidence(other))
     assert "Exact match is not 0 everywhere" in text and "10.0" in text
-    assert "in 3 of 4 set-ups" in text and "in none are surely more words right" in text
+    assert "in 3 of 4 set-ups" in text and "In none are surely more words right" in text
     assert "right in up to 20.0%" in text
     assert "no better than chance" in text
     assert "cannot say that pooling is what loses the words" in text
+    for r in other.results[:4]:
+        r.bits = score(0.1, 0.5)
+    text = repr(figures.evidence(other))
+    assert "In none of 4 set-ups does surely anything of the sentence get through" in text
 
 
 def test_every_figure_has_alternative_text_and_every_table_its_csv(record):

@@ -259,10 +259,11 @@ def training(profile: Profile, clips: int, passes: int | None = None) -> Trainin
         passes: Clips times epochs that are wanted, about: a curve over sizes is one over data
             and not over steps as long as the small ones get more epochs.
     """
-    epochs = profile.sentences.epochs
+    changed: dict[str, float] = {"epochs": profile.sentences.epochs}
     if passes is not None:
         epochs = min(MOST_EPOCHS, max(1, round(passes / clips)))
-    changed: dict[str, float] = {"epochs": epochs}
+        # to the end: the last epochs, at a small learning rate, are where sentences come right
+        changed = {"epochs": epochs, "patience": epochs}
     if profile.sentences.learning_rate is not None:
         changed["learning_rate"] = profile.sentences.learning_rate
     return profile.training.model_copy(update=changed)

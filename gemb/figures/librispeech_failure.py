@@ -306,11 +306,13 @@ def _exact(setups: Sequence[SpeechResult]) -> str:
 def _anything(setups: Sequence[SpeechResult], shuffled: SpeechResult) -> str:
     some = [r for r in setups if r.bits and r.bits.low > 0]
     words = [r for r in setups if _above(r.overlap, shuffled.overlap)]
+    bits = "; ".join(f"{r.name}: {plain(r.bits)} bits" for r in setups)
     text = (
         f"Something of the sentence gets through in {len(some)} of {len(setups)} set-ups: the "
-        "right sentence is more probable with its own vector than with another's ("
-        + "; ".join(f"{r.name}: {plain(r.bits)} bits" for r in setups)
-        + "). "
+        f"right sentence is more probable with its own vector than with another's ({bits}). "
+        if some
+        else f"In none of {len(setups)} set-ups does surely anything of the sentence get through: "
+        f"it is no more probable with its own vector than with another's ({bits}). "
     )
     if words:
         return text + (
@@ -318,7 +320,7 @@ def _anything(setups: Sequence[SpeechResult], shuffled: SpeechResult) -> str:
             f"share {percent(shuffled.overlap)}%)."
         )
     return text + (
-        "But in none are surely more words right than in shuffled pairs "
+        "In none are surely more words right than in shuffled pairs "
         f"({percent(shuffled.overlap)}%): the answers are fluent and about something else."
     )
 
@@ -341,6 +343,10 @@ def _recognition(record: OpenVocabularyRecord) -> list[str]:
             "enough to say even those it has seen: this run can neither support nor weaken the "
             "conjecture."
         ]
+    text += (
+        f"With its own vector one of the {first.sentences} costs {plain(first.bits)} bits less "
+        f"than with another's, one of the {last.sentences} {plain(last.bits)}. "
+    )
     unseen = max(r.unseen.value for r in rows)
     if unseen == 0:
         text += (
@@ -363,7 +369,7 @@ def _held(record: OpenVocabularyRecord) -> list[str]:
         + (
             "the speech vector holds words, but fewer than the text vector."
             if audio.low > 0.5 and _above(text, audio)
-            else "the speech vector holds words about as well as the text vector."
+            else "both hold words, and at this number of sentences neither surely more of them."
             if audio.low > 0.5
             else "from the speech vector no better than chance, at this number of sentences."
         )
