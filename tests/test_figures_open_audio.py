@@ -45,7 +45,7 @@ def model(name, kind, value, **more):
 def route(name, layers, value, kind="route"):
     return model(
         name, kind, value, layers=layers, parameters=layers * 10**6, trained=7 * 10**6,
-        seconds=90, steps=12, style="name",
+        seconds=90, steps=12, loss=1.23, guess=3.47, style="name",
     )  # fmt: skip
 
 
@@ -217,3 +217,13 @@ def test_uses_are_told_beside_what_they_are_compared_with(record):
 def test_without_sounds_there_are_no_labels_to_show(record):
     record.uses.labelling = []
     assert "Nothing of this under this profile." in repr(figures.labels_table(record))
+
+
+def test_a_model_that_learnt_nothing_is_said_to_have_learnt_nothing(record):
+    assert "come down to 1.23 in 12 steps; guessing costs 3.47." in repr(
+        figures.audio_findings(record)
+    )
+    assert "hardly anything" not in repr(figures.audio_findings(record))
+    for one in record.of("route"):
+        one.loss = 3.4
+    assert "hardly anything learnt" in repr(figures.audio_findings(record))

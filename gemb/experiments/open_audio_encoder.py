@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import shutil
 import time
 from collections import Counter
@@ -49,6 +50,7 @@ ALIGNED, FULL, TEXT, TEXT_PRUNED = "aligned", "full", "text-only", "text-only, t
 LINEAR = "linear heads"
 CHANCE = "chance"
 POINTS = 4  # of each batch size's curve
+LAST_STEPS = 5  # whose mean loss is said
 _PARTS = Parts()  # the open ones
 
 
@@ -292,7 +294,7 @@ def _said(fit: Any) -> dict[str, float]:
         "steps": fit.steps,
         "seconds": fit.seconds,
         "trainable": fit.trainable,
-        "loss": fit.losses[-1],
+        "loss": float(np.mean(fit.losses[-LAST_STEPS:])),
     }
 
 
@@ -518,6 +520,8 @@ class _Scored:
             trained=int(fits[-1]["trainable"]) if fits else 0,
             seconds=shared["seconds"] + sum(f["seconds"] for f in fits),
             steps=int(shared["steps"] + sum(f["steps"] for f in fits)),
+            loss=fits[-1]["loss"] if fits else None,
+            guess=math.log(plan.recipe.training.batch_size) if fits else None,
             style=plan.style,
             tested=tested,
             scores=scores_of(self.found(plan, stage, tested)),

@@ -77,6 +77,7 @@ def routes_table(record: AudioEncoderRecord) -> Shown:
             "in all, millions": _millions(m.parameters),
             "steps": m.steps or "–",
             "minutes": f"{m.seconds / 60:.1f}" if m.seconds else "–",
+            "last loss (guessing)": f"{m.loss:.2f} ({m.guess:.2f})" if m.loss and m.guess else "–",
             **_columns(m),
         }
         for m in (*record.of("baseline"), *record.of("route"))
@@ -87,7 +88,8 @@ def routes_table(record: AudioEncoderRecord) -> Shown:
         "cvR@5, per cent, with 95% intervals: is a right one among the first five? Documents that "
         "tie are taken in every order equally often. Parameters are those of the language model's "
         "body and the projection, without the frozen audio encoders; minutes and steps are of "
-        "training, with the alignment that several routes share.",
+        "training, with the alignment that several routes share; the loss is that of the last steps, "
+        "beside that of who cannot tell the pairs of a batch apart.",
     )
 
 
@@ -361,6 +363,17 @@ def _findings(record: AudioEncoderRecord) -> Iterator[str]:
         f"subsets and directions on the test, where the best baseline, {bar.name}, gets "
         f"{100 * bar.mean:.1f}%."
     )
+    if best.loss and best.guess:
+        yield (
+            f"Its loss has come down to {best.loss:.2f} in {best.steps} steps; guessing costs "
+            f"{best.guess:.2f}."
+            + (
+                " That is hardly anything learnt: too few steps for the routes to differ by more "
+                "than chance."
+                if best.loss > 0.9 * best.guess
+                else ""
+            )
+        )
     pruned = pruning_models(record)
     yield (
         "Layers kept and cvR@5: "

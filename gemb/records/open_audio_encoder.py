@@ -31,6 +31,8 @@ class AudioModel(Strict):
     parameters: int | None = None  # without the frozen audio encoders
     seconds: float = 0.0  # of training, with the alignment that several models share
     steps: int = 0
+    loss: float | None = None  # of its last training, mean of the last steps
+    guess: float | None = None  # the loss of who cannot tell the pairs of a batch apart
     style: str = ""  # of the captions trained on
     tested: str = "name"  # style of those tested on
     scores: list[SubsetScores]
