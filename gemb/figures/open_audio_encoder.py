@@ -88,7 +88,7 @@ def routes_table(record: AudioEncoderRecord) -> Shown:
         "cvR@5, per cent, with 95% intervals: is a right one among the first five? Documents that "
         "tie are taken in every order equally often. Parameters are those of the language model's "
         "body and the projection, without the frozen audio encoders; minutes and steps are of "
-        "training, with the alignment that several routes share; the loss is that of the last steps, "
+        "training, with the alignment that several routes share; the loss is the last, "
         "beside that of who cannot tell the pairs of a batch apart.",
     )
 
