@@ -313,7 +313,7 @@ PROFILES: dict[str, Profile] = {
                 sizes=Sizes(train=30, val=12, test=30, folds=2),
                 sizes_by_task={"commands": Sizes(train=169, val=20, test=40)},
                 epochs=2,
-                encoders=("open-bound", "open-concat"),
+                encoders=("open-bound",),
                 tokens=(1, 8),
                 groups=("rescue",),
                 rescue_tokens=(1,),

@@ -21,6 +21,7 @@ from gemb.experiments.runs import Outcome, Run
 from gemb.llm import FrozenLLM
 from gemb.metrics import Bootstrap
 from gemb.profiles import PLAIN, Profile, Training
+from gemb.progress import progress
 from gemb.records import Score, SharedTask
 
 # Two tasks that are asked about the same clips: which word is said, and by whom.
@@ -69,11 +70,25 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.Multita
         for name in sizes.encoders
         for task in data[name].folds
     }
-    planned = [*trials(profile, llm)]
-    say(f"{len(singles) + len(planned)} trainings and up to three that confirm the best")
-    outcomes = {key: _execute(run, data[key[0]], llm) for key, run in singles.items()}
+    planned = list(trials(profile, llm))
     keys = {task: singles[name, task].key for (name, task) in singles if name == sizes.encoders[0]}
-    done = [_trial(profile, t, data[t.encoder], llm, keys) for t in planned]
+    shared = [
+        _run(profile, t, data[t.encoder], llm, keys, _names(t, data[t.encoder])) for t in planned
+    ]
+    everything = [*singles.values(), *shared]
+    todo = {r.key: r.passes for r in everything if runs.load(r) is None}
+    say(
+        f"{len(everything)} trainings, {len(everything) - len(todo)} done before, and "
+        f"{len(sizes.rescue_tokens)} that confirm the best"
+    )
+    outcomes, done = {}, []
+    with progress("one adaptor for all", sum(todo.values())) as bar:
+        for key, run in singles.items():
+            outcomes[key] = _execute(run, data[key[0]], llm)
+            bar.update(todo.get(run.key, 0))
+        for trial, run in zip(planned, shared, strict=True):
+            done.append(_trial(profile, trial, data[trial.encoder], llm, keys))
+            bar.update(todo.get(run.key, 0))
     for best in winners(done, sizes.encoders[0]):
         confirm = replace(
             next(t for t in planned if (t.name, t.encoder) == (best.name, best.encoder)),
@@ -242,6 +257,11 @@ def winners(done: Sequence[records.Trial], encoder: str) -> list[records.Trial]:
     ]
 
 
+def _names(trial: Trial, data: Data) -> list[str]:
+    """The tasks of a trial that there are items of."""
+    return [n for n in data.folds if not trial.tasks or n in trial.tasks]
+
+
 def _run(
     profile: Profile,
     trial: Trial,
@@ -300,7 +320,7 @@ def _trial(
     profile: Profile, trial: Trial, data: Data, llm: FrozenLLM, singles: Mapping[str, str]
 ) -> records.Trial:
     """Train (or read back) a trial and score it task by task."""
-    names = [n for n in data.folds if not trial.tasks or n in trial.tasks]
+    names = _names(trial, data)
     run = _run(profile, trial, data, llm, singles, names)
     outcome = _execute(run, data, llm)
     by_task: dict[str, list[int]] = defaultdict(list)
