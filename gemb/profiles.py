@@ -84,6 +84,9 @@ class Multitask(_Strict):
     sizes: Sizes
     sizes_by_task: dict[str, Sizes] = {}
     epochs: int = Field(default=3, gt=0)
+    own_passes: int = Field(
+        default=0, description="training items times epochs of a task's own adaptor, at least"
+    )
     encoders: tuple[str, ...] = Field(description="the first is the headline's")
     tokens: tuple[int, ...] = Field(default=(1, 8, 32), description="virtual tokens, the sweep")
     groups: tuple[str, ...] = Field(
@@ -311,8 +314,9 @@ PROFILES: dict[str, Profile] = {
             transfer=Transfer(train=120, val=40, test=60),
             multitask=Multitask(
                 sizes=Sizes(train=30, val=12, test=30, folds=2),
-                sizes_by_task={"commands": Sizes(train=169, val=20, test=40)},
+                sizes_by_task={"commands": Sizes(train=84, val=20, test=40)},
                 epochs=2,
+                own_passes=240,
                 encoders=("open-bound",),
                 tokens=(1, 8),
                 groups=("rescue",),
@@ -366,8 +370,9 @@ PROFILES: dict[str, Profile] = {
             ),
             transfer=Transfer(train=300, val=60, test=120),
             multitask=Multitask(
-                sizes=Sizes(train=60, val=20, test=60, folds=3),
-                sizes_by_task={"commands": Sizes(train=253, val=40, test=100)},
+                sizes=Sizes(train=50, val=20, test=60, folds=3),
+                sizes_by_task={"commands": Sizes(train=169, val=40, test=100)},
+                own_passes=500,
                 encoders=("open-bound", "open-concat"),
             ),
             audio=STUDY_AUDIO,

@@ -22,7 +22,8 @@
 # sentences and scene text stay lost.
 #
 # Here one adaptor is trained on the items of all tasks at once, with 1, 8 and 32 virtual tokens,
-# beside each task's own adaptor on the same items. **Seven of the eight datasets are stand-ins**
+# beside each task's own adaptor on the same items; that one makes more epochs, for with so few
+# items it would else take too few steps to learn. **Seven of the eight datasets are stand-ins**
 # (section 1 names them).
 
 # %% tags=["parameters"]

@@ -66,9 +66,16 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.Multita
     llm = FrozenLLM.load(profile.llm)
     data = {name: prepare(profile, name) for name in sizes.encoders}
     singles = {
-        (name, task): _run(profile, Trial(task, "single", name), data[name], llm, {}, (task,))
+        (name, task): _run(
+            profile,
+            Trial(task, "single", name, changed={"epochs": own_epochs(profile, len(fold.train))}),
+            data[name],
+            llm,
+            {},
+            (task,),
+        )
         for name in sizes.encoders
-        for task in data[name].folds
+        for task, fold in data[name].folds.items()
     }
     planned = list(trials(profile, llm))
     keys = {task: singles[name, task].key for (name, task) in singles if name == sizes.encoders[0]}
@@ -178,6 +185,15 @@ def mixed(
         raise ValueError(f"no sampling {sampling!r}; there are: proportional, balanced")
     share = round(sum(len(items) for items in by_task.values()) / len(by_task))
     return tuple(items[n % len(items)] for items in by_task.values() for n in range(share))
+
+
+def own_epochs(profile: Profile, items: int) -> int:
+    """Epochs of the adaptor of one task alone.
+
+    With the shared adaptor's few it would take an eighth of its steps and learn less than it can.
+    """
+    sizes = profile.multitask
+    return max(sizes.epochs, round(sizes.own_passes / items))
 
 
 def equal_hidden(dim: int, llm_hidden: int, k: int, hidden: int) -> int:

@@ -55,8 +55,8 @@ def shared_table(record: MultitaskRecord) -> Shown:
         pd.DataFrame(rows),
         "multitask_scaling",
         f"One adaptor for all tasks, exact match in per cent with 95% intervals, profile "
-        f"{record.provenance.profile}. Its own adaptor: trained on that task's items alone, one "
-        f"virtual token. * stand-in data. {STUDYS}",
+        f"{record.provenance.profile}. Its own adaptor: trained on that task's items alone, for "
+        f"more epochs, one virtual token. * stand-in data. {STUDYS}",
     )
 
 

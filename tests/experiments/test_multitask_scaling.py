@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gemb import profiles
 from gemb.adaptor import num_parameters
 from gemb.data.items import Item, Media
 from gemb.experiments import multitask_scaling as section
@@ -54,3 +55,11 @@ def test_equal_parameters_are_equal_within_a_per_cent_or_one_hidden_unit(k):
     unit = dim + 1 + k * llm_hidden
     assert abs(num_parameters(dim, found, llm_hidden, k) - wanted) <= unit
     assert k > 1 or found == hidden
+
+
+@given(st.integers(1, 2000))
+def test_a_tasks_own_adaptor_takes_as_many_passes_as_the_profile_says_and_no_fewer_epochs(count):
+    profile = profiles.get("study")
+    epochs = section.own_epochs(profile, count)
+    assert epochs >= profile.multitask.epochs
+    assert epochs * count >= profile.multitask.own_passes - count / 2
