@@ -311,7 +311,7 @@ PROFILES: dict[str, Profile] = {
                 transcripts=24,
                 probe_words=30,
             ),
-            transfer=Transfer(train=120, val=40, test=60),
+            transfer=Transfer(train=80, val=30, test=60, epochs=3),
             multitask=Multitask(
                 sizes=Sizes(train=30, val=12, test=30, folds=2),
                 sizes_by_task={"commands": Sizes(train=84, val=20, test=40)},
