@@ -92,7 +92,7 @@ def _memory() -> str:
 
 def _key() -> str:
     there = [name for name in _KEYS if os.environ.get(name)]
-    return f"present ({', '.join(there)})" if there else "absent (no profile here needs one)"
+    return f"present ({', '.join(there)})" if there else "absent (only the profile paper needs one)"
 
 
 def _cache() -> list[tuple[str, str]]:

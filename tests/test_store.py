@@ -155,3 +155,14 @@ def test_frames_lie_beside_the_tables_whole_and_once(store):
     with pytest.raises(ValueError, match="NaN"):
         store.put(frames, ["d", "e"], [vector(1), vector(np.nan)])
     assert store.missing(frames, ["d", "e"]) == ["d", "e"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["openai-compatible/nomic-embed-text:latest", "sentence-transformers/my möbel", "x" * 300],
+)
+def test_an_encoder_may_be_called_what_a_table_may_not(tmp_path, name):
+    identity = EncoderIdentity(name, "1", 2, "1")
+    store = Store(tmp_path)
+    store.put(identity, ["a"], [np.ones((1, 2), np.float32)])
+    assert store.get(identity, ["a"])["a"].tolist() == [[1.0, 1.0]]

@@ -22,6 +22,7 @@ class Card:
         offline: Whether it works without the network.
         argument: What follows the colon of a spec: ``<needed>``, ``[may be left out]`` or nothing.
         by_id: Whether it finds items by their id and never looks at their media.
+        server: Whether its argument is an address that items, and a key, are sent to.
     """
 
     path: str
@@ -31,6 +32,7 @@ class Card:
     offline: str
     argument: str = ""
     by_id: bool = False
+    server: bool = False
 
 
 _ONCE_FETCHED = "yes, once its weights are fetched"
@@ -76,6 +78,7 @@ REGISTRY: dict[str, Card] = {
         _MODELS,
         "if its server is on this machine",
         "<address>#<model>",
+        server=True,
     ),
     "precomputed": Card(
         "gemb.encoders.precomputed:Precomputed",

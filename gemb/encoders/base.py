@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -26,9 +27,13 @@ class EncoderIdentity:
 
     @property
     def slug(self) -> str:
-        """A short name for folders and tables, unique to the identity."""
+        """A short name for folders and tables, unique to the identity.
+
+        Names hold what such names may not: ``nomic-embed-text:latest``, a folder's blanks.
+        """
         text = "|".join((self.name, self.revision, str(self.dim), self.preprocessing, self.view))
-        return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}".replace("/", "-")
+        short = re.sub(r"[^A-Za-z0-9_.-]", "-", self.name)[:100]
+        return f"{short}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 @dataclass(frozen=True)

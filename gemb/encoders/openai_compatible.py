@@ -5,7 +5,6 @@ Of text alone: servers that take pictures or sounds at this address each have a 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -14,6 +13,7 @@ import numpy as np
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from gemb.data.items import Item
+from gemb.encoders import keys
 from gemb.encoders.base import EncoderIdentity, Failure, failure, whole_identity
 from gemb.errors import UserError
 from gemb.tasks import Modality
@@ -61,7 +61,7 @@ class OpenAICompatible:
             )
         self.revision = base.rstrip("/")
         self.name = f"openai-compatible/{self.model}"
-        self._key = os.environ.get(KEY, "")
+        self._key = keys.from_environment(KEY)
         local = url.host in ("localhost", "127.0.0.1", "::1")
         if self._key and url.scheme == "http" and not local:
             raise ServerError(f"{base}: a key is not sent unencrypted; use https, or unset {KEY}")

@@ -525,8 +525,13 @@ def ask(
         )
     # an adaptor that does not say how: its slugs begin with the names
     spec = encoder or adaptor.about.get("encoder") or adaptor.encoder.rpartition("-")[0]
-    by_id = encoders.card(spec).by_id
-    items = [item(f, Path(), by_id=by_id) for f in files]
+    card = encoders.card(spec)
+    if card.server and not encoder:  # who made the adaptor does not say where files and keys go
+        raise OwnDataError(
+            f"{source} wants your files, and your key if one is set, sent to {spec}: if you trust "
+            f"that address, say so by --encoder {spec}"
+        )
+    items = [item(f, Path(), by_id=card.by_id) for f in files]
     maker = encoders.load(spec)
     slug = maker.identity().slug
     adaptor.require(slug, adaptor.llm)

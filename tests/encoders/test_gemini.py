@@ -20,7 +20,7 @@ from gemb.embed import embed
 from gemb.encoders.base import Concurrent, Encoder, Failure, Paid
 from gemb.encoders.gemini import Gemini, GeminiError
 from gemb.encoders.prices import Amount, Limits, dollars
-from gemb.errors import UnknownName
+from gemb.errors import UnknownName, UserError
 from gemb.serve import ApiError
 from gemb.store import Store
 
@@ -277,6 +277,29 @@ def test_requests_are_paced(served):
     assert limits.minutes(Amount(contents=54_000)) == pytest.approx(10)
 
 
+def test_a_content_of_more_tokens_than_come_at_once_waits_for_all_of_them(served):
+    served(Faults())
+    limits = Limits(requests_per_minute=1e6, tokens_per_minute=2.4e6)
+    long = [Item(w, "text", Media.from_text(w * 4 * 40_000), "") for w in "ab"]
+    started = time.perf_counter()
+    check(long, quick(limits=limits).encode(long))
+    # 8,192 tokens at once, and the other 71,808 at 39,863 a second
+    assert time.perf_counter() - started >= 71_808 / 39_863
+
+
+def test_a_sound_that_is_too_large_for_a_request_is_sent_in_fewer_bytes(served, monkeypatch):
+    hook = served(Faults())
+    samples = np.sin(np.arange(48_000) / 9)[:, None].repeat(2, 1) / 2
+    buffer = io.BytesIO()
+    sf.write(buffer, samples, 48_000, format="WAV")
+    # the package has a function of this name, too
+    monkeypatch.setattr(sys.modules["gemb.encoders.gemini.contents"], "MAX_BYTES", 100_000)
+    assert len(buffer.getvalue()) > 100_000
+    quick().encode([medium("audio", buffer.getvalue(), "wav")])
+    expected = encode_wav(decode_audio(buffer.getvalue(), suffix="wav", name="x"))
+    assert list(hook.answered) == [expected] and len(expected) < 100_000
+
+
 def test_a_limit_of_dollars_stops_before_it_is_passed(served, tmp_path):
     hook = served(Faults())
     encoder, store = quick(), Store(tmp_path)
@@ -326,6 +349,17 @@ def test_model_dimension_address_and_view_are_all_part_of_the_identity(monkeypat
 def test_without_a_key_it_is_said_where_to_get_one():
     with pytest.raises(GeminiError, match=r"GOOGLE_API_KEY or GEMINI_API_KEY.*gemb serve"):
         Gemini().encode(texts(1))
+
+
+@pytest.mark.parametrize("beside", ["\nanother line", " # mine", "\u201d"])
+def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(served, monkeypatch, beside):
+    hook = served(Faults())
+    monkeypatch.setenv("GEMINI_API_KEY", f"AIza-very-secret{beside}")
+    with pytest.raises(UserError, match="GEMINI_API_KEY holds") as raised:
+        quick().encode(texts(1))
+    assert "secret" not in str(raised.value) and not hook.sizes
+    monkeypatch.setenv("GEMINI_API_KEY", " AIza-very-secret\n")
+    check(texts(1), quick().encode(texts(1)))
 
 
 def test_it_runs_where_an_event_loop_is_running(served):

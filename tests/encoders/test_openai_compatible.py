@@ -11,6 +11,7 @@ from gemb import encoders
 from gemb.data.items import Item, Media
 from gemb.encoders import Failure, openai_compatible
 from gemb.encoders.openai_compatible import ServerError
+from gemb.errors import UserError
 
 KEY = "sk-very-secret"
 
@@ -139,6 +140,16 @@ def test_addresses_and_keys_that_will_not_do_are_refused(monkeypatch):
     with pytest.raises(ServerError, match="not sent unencrypted") as raised:
         encoders.load("openai-compatible:http://example.org/v1#m")
     assert KEY not in str(raised.value)
+
+
+def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(server, monkeypatch):
+    monkeypatch.setenv(openai_compatible.KEY, f"{KEY}\nanother line")
+    with pytest.raises(UserError, match="OPENAI_API_KEY holds") as raised:
+        encoders.load(server.spec).encode([text("a", "tree")])
+    assert "secret" not in str(raised.value)
+    monkeypatch.setenv(openai_compatible.KEY, f"{KEY}\n")  # as a file gives it
+    encoders.load(server.spec).encode([text("a", "tree")])
+    assert server.seen[-1][1] == f"Bearer {KEY}"
 
 
 def test_a_server_that_is_not_there_is_named(monkeypatch):

@@ -152,6 +152,18 @@ def test_what_is_wrong_with_a_question_is_one_clear_message(tmp_path, monkeypatc
     assert done.exit_code == 1 and said in str(done.exception)
 
 
+def test_an_adaptor_does_not_decide_where_files_and_keys_are_sent(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+    spec = "openai-compatible:http://127.0.0.1:1/v1#m"
+    Adaptor(4, 8, encoder="x", llm="y", about={"encoder": spec}).save_pretrained(tmp_path / "a")
+    (tmp_path / "f.txt").write_text("private")
+    asked = ["ask", str(tmp_path / "a"), str(tmp_path / "f.txt"), "What?"]
+    refused = runner.invoke(app, asked)
+    assert f"if you trust that address, say so by --encoder {spec}" in str(refused.exception)
+    monkeypatch.setattr("gemb.encoders.openai_compatible.ATTEMPTS", 1)
+    assert "no answer" in str(runner.invoke(app, [*asked, "--encoder", spec]).exception)
+
+
 def test_a_folder_that_holds_something_else_is_not_written_to(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(OwnDataError, match="something else than an adaptor"):

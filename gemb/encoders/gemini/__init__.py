@@ -40,8 +40,8 @@ class Gemini:
 
     By name ``gemini``, ``gemini:<model>`` or ``gemini:<model>:<dimension>``. The key is read from
     ``GOOGLE_API_KEY`` or ``GEMINI_API_KEY`` when the first request is made. PNG, JPEG, MP3 and
-    WAV of plain PCM are sent as they are; other images as PNG, other sounds as WAV of 16 kHz,
-    always the same bytes for the same file.
+    WAV of plain PCM are sent as they are; other images as PNG, other sounds, and those too large
+    for a request, as WAV of 16 kHz, always the same bytes for the same file.
 
     With ``GOOGLE_GEMINI_BASE_URL`` another server is asked, such as ``gemb serve``; its vectors
     are kept apart by that address.

@@ -22,8 +22,9 @@ from gemb.encoders.prices import Amount
 
 MAX_SECONDS = 180.0  # of sound in one content
 MIN_SECONDS = 0.1  # of a chunk
+MAX_BYTES = 14_000_000  # of a request, whose 20 MB are counted in base64
 
-PREPROCESSING = "1"  # to be raised whenever the same file would be sent in another form
+PREPROCESSING = "2"  # to be raised whenever the same file would be sent in another form
 
 
 def chunk_seconds(view: str) -> float | None:
@@ -104,7 +105,7 @@ def contents(number: int, item: Item, seconds: float | None) -> list[Content]:
                     f"{MAX_SECONDS:.0f} s",
                     "cut it, or encode it with the view chunks:<seconds>",
                 )
-            known = _sound_type(data)
+            known = _sound_type(data) if len(data) <= MAX_BYTES else None
             if known is None:
                 data, known = encode_wav(samples), "audio/wav"
             sent = [(data, known, one + Amount(seconds=len(samples) / RATE))]

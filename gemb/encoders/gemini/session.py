@@ -22,16 +22,16 @@ from gemb.data.items import Item, MediaUnavailable
 from gemb.data.media import MediaError
 from gemb.encoders.base import Failure, Group
 from gemb.encoders.gemini import wire
-from gemb.encoders.gemini.contents import Content, chunk_seconds, contents
+from gemb.encoders.gemini.contents import MAX_BYTES, Content, chunk_seconds, contents
 from gemb.encoders.gemini.wire import GeminiError, remedy
 from gemb.encoders.prices import Amount, Limits
 from gemb.errors import UserError
 
 log = logging.getLogger(__name__)
 
-# Of a request. The documentation's 8,192 tokens may be meant of a content or of a request, and
-# its 20 MB are counted in base64. How many contents a batch takes is found out by halving.
-MAX_CONTENTS, MAX_TOKENS, MAX_BYTES = 32, 8_192, 14_000_000
+# Of a request. The documentation's 8,192 tokens may be meant of a content or of a request. How
+# many contents a batch takes is found out by halving.
+MAX_CONTENTS, MAX_TOKENS = 32, 8_192
 ASKED = 3  # times that a batch is asked for if the response fails its checks
 REFUSED = 64  # requests refused in a row, after which the items are not to blame
 
@@ -224,7 +224,10 @@ class Session:
     async def _answer(self, client: genai.Client, batch: Batch) -> types.EmbedContentResponse:
         amount = batch.amount
         await self._requests.acquire(min(amount.contents, self._requests.max_rate))
-        await self._tokens.acquire(min(amount.tokens, self._tokens.max_rate))
+        left = amount.tokens  # of one long sound more than the limiter gives at once
+        while left > 0:
+            await self._tokens.acquire(min(left, self._tokens.max_rate))
+            left -= self._tokens.max_rate
         with self._reserved(amount):
             try:
                 response = await client.aio.models.embed_content(

@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 from google.genai import errors
 
+from gemb.encoders import keys
 from gemb.errors import UserError
 
 KEYS = ("GOOGLE_API_KEY", "GEMINI_API_KEY")  # in the order in which Google's client reads them
@@ -29,7 +30,7 @@ class GeminiError(UserError):
 
 def key() -> str:
     for name in KEYS:
-        if key := os.environ.get(name, "").strip():
+        if key := keys.from_environment(name):
             return key
     if os.environ.get(BASE_URL):
         return "no-key"  # Google's client wants one; `gemb serve` does not
