@@ -109,8 +109,9 @@ figures.styles_table(record)
 # ## What it is good for
 #
 # One space of sounds and texts, and LanceDB to find the nearest in it: nothing is transcribed, and
-# nothing is trained for any of these. The same is to be had as `gemb audio route FILE`,
-# `gemb audio label FILE` and `gemb audio search "text"|FILE FOLDER`.
+# nothing is trained for any of these. The same is to be had of any model that `gemb audio train`
+# made, with `--model FOLDER`: `gemb audio route FILE`, `gemb audio label FILE` and
+# `gemb audio search "text"|FILE FOLDER`.
 #
 # **Routing.** A home assistant has a dozen tools, each with a sentence that says what it does. A
 # spoken command goes to the tool whose sentence is nearest.

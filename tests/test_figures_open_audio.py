@@ -35,7 +35,7 @@ def model(name, kind, value, **more):
             subset=s,
             text_to_audio=at(value),
             audio_to_text=at(value + 0.1),
-            others={"text-to-audio": {"MRR": 0.123}},
+            others={"text-to-audio": {"MRR": at(0.123)}},
         )
         for s in ("speech", "sound")
     ]
@@ -139,7 +139,7 @@ def test_the_routes_stand_beside_the_baselines_with_intervals(record):
     text = repr(figures.routes_table(record))
     assert "full (best on validation pairs)" in text and "60.0 (55.0–65.0)" in text
     assert "linear heads" in text and "1.5" in text and "aligned" not in text.split("\n", 1)[1]
-    assert "12.3" in repr(figures.other_metrics_table(record))
+    assert "12.3 (7.3–17.3)" in repr(figures.other_metrics_table(record))
 
 
 def test_sentences_follow_the_numbers(record):
@@ -179,6 +179,9 @@ def test_published_scores_are_labelled_by_their_source(record):
 def test_each_encoder_is_a_column_of_the_study(record):
     text = repr(figures.study_table(record))
     assert "open-audio" in text and "80.0 (75.0–85.0)" in text and "70.0 (65.0–75.0)" in text
+    assert "not by whom: none." in text
+    record.study[0].known = 9
+    assert "not by whom: words 9 of 40." in repr(figures.study_table(record))
     record.study = []
     assert "Nothing of this under this profile" in repr(figures.study_table(record))
 

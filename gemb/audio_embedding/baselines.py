@@ -60,7 +60,7 @@ class RandomVectors:
     def _drawn(self, names: Sequence[str]) -> np.ndarray:
         digests = [hashlib.sha256(f"{self._seed}|{n}".encode()).digest() for n in names]
         rows = [np.random.default_rng(list(d)).normal(size=DIM) for d in digests]
-        return _unit(np.stack(rows))
+        return unit(np.stack(rows))
 
 
 class _Reader:
@@ -157,10 +157,10 @@ class LinearHeads:
         return self.audio.size + self.text.size
 
     def embed_audio(self, items: Sequence[Item]) -> np.ndarray:
-        return _unit((self.frozen.sounds(items) - self.mean) / self.spread @ self.audio)
+        return unit((self.frozen.sounds(items) - self.mean) / self.spread @ self.audio)
 
     def embed_text(self, texts: Sequence[str]) -> np.ndarray:
-        return _unit(self.frozen.embed_text(texts) @ self.text)
+        return unit(self.frozen.embed_text(texts) @ self.text)
 
     @classmethod
     def fit(
@@ -247,7 +247,7 @@ def _vectors(
     raise UserError(f"{failures[0].reason} ({len(failures)} of {len(items)} items; leave them out)")
 
 
-def _unit(rows: np.ndarray) -> np.ndarray:
+def unit(rows: np.ndarray) -> np.ndarray:
     """Rows of length one, float32."""
     return (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)).astype(
         np.float32

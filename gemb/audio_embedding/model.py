@@ -115,6 +115,7 @@ class AudioEmbedder(nn.Module):
         tower = extractor = own = None
         if parts.is_frozen:
             width = sum(features.DIMS[a] for a in parts.audio) * parts.stack
+            found |= {f.name: f.revision for f in _frozen(parts)}
         else:
             tower, own, extractor, found["audio"] = surgery.tower(parts.audio[0], dtype)
             width = tower.dim * parts.stack

@@ -91,6 +91,7 @@ class InfoNCE(nn.Module):
     def __init__(self, temperature: float = 0.05, learnable: bool = True):
         super().__init__()
         self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)), requires_grad=learnable)
+        self.limit()
 
     @property
     def temperature(self) -> float:
@@ -98,7 +99,13 @@ class InfoNCE(nn.Module):
         return 1 / self._scale().item()
 
     def _scale(self) -> Tensor:
-        return self.log_scale.exp().clamp(max=MAX_SCALE)
+        return self.log_scale.exp()
+
+    @torch.no_grad()
+    def limit(self) -> None:
+        """Take the scale back to its largest; after each step, since a scale that is clamped where
+        it is used has no gradient beyond the limit and would never return."""
+        self.log_scale.clamp_(max=math.log(MAX_SCALE))
 
     def forward(self, left: Tensor, right: Tensor, labels: Tensor | None = None) -> Tensor:
         """Mean loss of both directions of unit rows ``[B, D]``, row i with row i.
@@ -259,6 +266,7 @@ def train(
                         p.grad = reduce(p.grad, "sum")
             nn.utils.clip_grad_norm_(weights, settings.max_norm)
             optimiser.step()
+            criterion.limit()
             out.losses.append(loss)
             due = out.steps % settings.checkpoint_every == 0 or out.steps == steps
             if due and main:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,7 +37,10 @@ def train(
     out: Annotated[Path, typer.Option(help="folder of the model; checkpoints lie there too")],
     route: Annotated[str, typer.Option(help="full, prune, text-only or combine")] = "",
     config: Annotated[Path | None, typer.Option(help="a recipe (YAML or JSON), or give:")] = None,
-    parts: Annotated[str, typer.Option(help="open, moonshine, yamnet, m1 … m4, omni-7b")] = "open",
+    parts: Annotated[
+        str | None,
+        typer.Option(help="open (if none are said), moonshine, yamnet, m1 … m4, omni-7b"),
+    ] = None,
     layers: Annotated[int | None, typer.Option(help="to keep, where the route prunes")] = None,
     pairs: Annotated[
         str, typer.Option(help="audio-pairs, an official dataset, or a CSV: audio (file), caption")
@@ -50,14 +54,14 @@ def train(
     lora_rank: Annotated[int | None, typer.Option(help="train adapters of this rank")] = None,
     grad_cache: Annotated[bool, typer.Option(help="large batches in little memory")] = False,
     bfloat16: Annotated[bool, typer.Option(help="compute in bfloat16")] = False,
-    seed: Annotated[int, typer.Option()] = 0,
+    seed: Annotated[int | None, typer.Option(help="0 if none is said")] = None,
 ) -> None:
     """Make a model along one of the source's four routes; interrupted, the same command goes on.
 
     Several processes: accelerate launch $(which gemb) audio train ….
     """
     from gemb.audio_embedding.model import AudioEmbedder
-    from gemb.audio_embedding.routes import follow
+    from gemb.audio_embedding.routes import follow, stages
     from gemb.audio_embedding.train import Pairs
     from gemb.data.fetch import cache_dir
     from gemb.device import this_process
@@ -77,7 +81,9 @@ def train(
         bfloat16=bfloat16 or None,
         seed=seed,
     )
-    sounds = _sounds(pairs)
+    # aligned parts that are trained on texts need no sound
+    heard = any(s.trains and s.on == "audio" for s in stages(recipe))
+    sounds = _sounds(pairs) if heard else []
     matches = _texts(texts) if recipe.route == "text-only" else []
     process = this_process()
     model = AudioEmbedder.build(recipe.parts, recipe.training.seed)
@@ -97,7 +103,7 @@ def train(
     done = follow(
         recipe,
         model,
-        Pairs.of(good),
+        Pairs.of(good) if heard else None,
         Pairs.of(matches) if matches else None,
         out / "checkpoints",
         after,
@@ -162,7 +168,7 @@ def search(
     from gemb.audio_embedding import uses
 
     asked: str | Item = query
-    if Path(query).is_file():
+    if os.path.isfile(query):  # Path.is_file raises at words too long for a file's name
         asked = uses.sound(Path(query))
     elif Path(query).suffix.lower() in uses.SUFFIXES:
         raise UserError(f"there is no file {query}: give a sound file that is there, or words")
@@ -209,7 +215,7 @@ def _show(files: list[Path], answers: list[Answer]) -> None:
 
 def _lines(path: Path) -> list[str]:
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}") from error
     if not any(lines):
@@ -224,22 +230,26 @@ def _audioset_names() -> list[str]:
     return YamNet(fetch("yamnet")).class_names
 
 
-def _recipe(config: Path | None, route: str, parts: str, layers: int | None, **given: Any) -> Any:
+def _recipe(
+    config: Path | None, route: str, parts: str | None, layers: int | None, **given: Any
+) -> Any:
     """The recipe in a file, or one put together from options."""
     from pydantic import ValidationError
 
     from gemb.audio_embedding.config import Recipe, Training, preset, read
 
-    if config is not None:
-        if route:
-            raise UserError("give a recipe with --config or a --route, not both")
-        return read(config)
     said = {k: v for k, v in given.items() if v is not None}
+    if config is not None:
+        parted = {"route": route or None, "parts": parts, "layers": layers} | said
+        also = [f"--{k.replace('_', '-')}" for k, v in parted.items() if v is not None]
+        if also:
+            raise UserError(f"{config} is the whole recipe: say there what {', '.join(also)} said")
+        return read(config)
     try:
         return Recipe.model_validate(
             {
                 "route": route,
-                "parts": preset(parts),
+                "parts": preset(parts or "open"),
                 "layers": layers,
                 "training": Training.model_validate(said),
             }
@@ -288,7 +298,7 @@ def _texts(source: str) -> list[tuple[str, str]]:
 def _rows(path: Path, left: str, right: str) -> list[tuple[str, str]]:
     """Two columns of a CSV file."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:  # as spreadsheets write it
             rows = [(row[left], row[right]) for row in csv.DictReader(file)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} cannot be read: {error}") from error

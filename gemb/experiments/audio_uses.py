@@ -37,6 +37,9 @@ from gemb.records import (
 from gemb.store import Store
 from gemb.tasks import Modality
 
+# Raise when a change to the code changes what is measured.
+VERSION = 2
+
 SHOWN = 4  # examples of each use
 CLIPS = 40  # that are timed, at most
 COUNT = 3  # answers to a question

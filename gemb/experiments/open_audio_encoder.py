@@ -299,7 +299,11 @@ def _said(fit: Any) -> dict[str, float]:
 
 
 class _Means(baselines.Frozen):
-    """The linear heads' features from the frames that the models' alignment reads anyway."""
+    """The linear heads' features from the frames that the models' alignment reads anyway.
+
+    Each part's mean has length one, as that of ``baselines.Frozen``, by which heads fitted here
+    hear what is not in the store.
+    """
 
     def __init__(self, store: Store):
         super().__init__(store)
@@ -310,8 +314,9 @@ class _Means(baselines.Frozen):
         for part in _PARTS.audio:
             encoder = features.frozen(part, _PARTS.max_seconds)
             found = embed(items, encoder, self._frames, view="frames", label=f"frames of {part}")
-            columns.append([found.vectors[i.media.key].mean(0) for i in items])
-        return np.concatenate([np.stack(c) for c in columns], axis=1)
+            means = np.stack([found.vectors[i.media.key].mean(0) for i in items])
+            columns.append(baselines.unit(means))
+        return np.concatenate(columns, axis=1)
 
 
 def run(profile: Profile, say: Callable[[str], None] = print) -> records.AudioEncoderRecord:
@@ -348,7 +353,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.AudioEn
         gains=scored.gains(compared[LINEAR][0]),
         best=best,
         uses=uses_of(folder, data, sizes.test, heads),
-        study=in_the_study(profile, folder),
+        study=in_the_study(profile, folder, data.train),
         published=_published(),
     )
     record.provenance.seconds = time.perf_counter() - started
@@ -482,8 +487,8 @@ def scores_of(found: Mapping[str, Retrieval]) -> list[SubsetScores]:
             text_to_audio=_interval(one, "text-to-audio"),
             audio_to_text=_interval(one, "audio-to-text"),
             others={
-                d: {m: float(v.mean()) for m, v in one.values[d].items() if m != "cvR@5"}
-                for d in DIRECTIONS
+                d: {m: Score(**vars(v)) for m, v in values.items() if m != "cvR@5"}
+                for d, values in one.table().items()
             },
         )
         for subset, one in found.items()
@@ -666,7 +671,7 @@ def _baseline(
 def uses_of(folder: Path, data: Data, most: int, heads: baselines.LinearHeads) -> records.Uses:
     """What the model in ``folder`` is good for; measured once, and kept beside it."""
     tools = {name: tool.model_dump() for name, tool in uses.read_tools().items()}
-    asked = records.digest([[i.media.key for i in data.test], most, tools])
+    asked = records.digest([audio_uses.VERSION, [i.media.key for i in data.test], most, tools])
     path = folder / f"uses-{asked[:12]}.json"
     if path.exists():
         return records.Uses.model_validate_json(path.read_text(encoding="utf-8"))
@@ -675,11 +680,13 @@ def uses_of(folder: Path, data: Data, most: int, heads: baselines.LinearHeads) -
     return found
 
 
-def in_the_study(profile: Profile, folder: Path) -> list[StudyTask]:
+def in_the_study(profile: Profile, folder: Path, heard: Sequence[Item]) -> list[StudyTask]:
     """Audio tasks of section 1 from the profile's encoder and from the model in ``folder``.
 
-    One seed each; what section 1 has trained is read back.
+    One seed each; what section 1 has trained is read back. ``heard`` is what the model was
+    trained on: of tested items by the same voices the number is said.
     """
+    voices = {_voice(i) for i in heard}
     names = [t for t in profile.audio.tasks if _has_sounds(profile, t)]
     out = []
     for encoder in (profile.encoder, f"open-audio:{folder / 'model'}") if names else ():
@@ -707,9 +714,15 @@ def in_the_study(profile: Profile, folder: Path) -> list[StudyTask]:
                     encoder=encoder.partition(":")[0],
                     items=len(answers.items),
                     accuracy=single_task.score(answers, profile.bootstrap).accuracy,
+                    known=sum(_voice(i) in voices for i in answers.items),
                 )
             )
     return out
+
+
+def _voice(item: Item) -> str | None:
+    """Who speaks; readers of real recordings call the voice a speaker."""
+    return item.meta.get("voice") or item.meta.get("speaker") or item.group
 
 
 def _has_sounds(profile: Profile, task: str) -> bool:

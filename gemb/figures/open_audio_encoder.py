@@ -100,7 +100,7 @@ def other_metrics_table(record: AudioEncoderRecord) -> Shown:
             "model": m.name,
             "subset": SUBSETS[s.subset],
             "direction": DIRECTIONS[direction],
-            **{metric: f"{100 * value:.1f}" for metric, value in values.items()},
+            **{metric: percent(score) for metric, score in values.items()},
         }
         for m in (*record.of("baseline"), *record.of("route"))
         for s in m.scores
@@ -109,7 +109,7 @@ def other_metrics_table(record: AudioEncoderRecord) -> Shown:
     return table(
         pd.DataFrame(rows),
         "open_audio_encoder_metrics",
-        "The other metrics of the same models on the same pairs, per cent.",
+        "The other metrics of the same models on the same pairs, per cent, with 95% intervals.",
     )
 
 
@@ -271,13 +271,14 @@ def study_table(record: AudioEncoderRecord) -> Shown:
         counts = frame.groupby("task", sort=False)["items"].first()
         frame = frame.pivot(index="task", columns="encoder", values="").loc[counts.index]
         frame = frame.assign(items=counts).reset_index()
+    known = {t.task: f"{t.task} {t.known} of {t.items}" for t in record.study if t.known}
     return table(
         frame,
         "open_audio_encoder_study",
         f"Section 1's adaptor on the vectors of the best model here ({record.best}) beside those "
-        "of the default encoder: exact match, per cent, with 95% intervals, one seed. The model "
-        "was trained on captions by the voices that the tasks train on, and on none of the voices "
-        "that they test.",
+        "of the default encoder: exact match, per cent, with 95% intervals, one seed. Tested "
+        "items by voices that the model heard in its own training, which tells what is said and "
+        f"not by whom: {', '.join(known.values()) or 'none'}.",
     )
 
 
@@ -358,9 +359,9 @@ def _findings(record: AudioEncoderRecord) -> Iterator[str]:
     bars = record.of("baseline")
     bar = max(bars, key=lambda m: m.mean)
     yield (
-        f"The best route on validation pairs is “{best.name}”, {best.layers} layers and "
-        f"{_millions(best.parameters)} million parameters: cvR@5 {100 * best.mean:.1f}% over "
-        f"subsets and directions on the test, where the best baseline, {bar.name}, gets "
+        f"The best route on validation pairs, text-only aside, is “{best.name}”, {best.layers} "
+        f"layers and {_millions(best.parameters)} million parameters: cvR@5 {100 * best.mean:.1f}% "
+        f"over subsets and directions on the test, where the best baseline, {bar.name}, gets "
         f"{100 * bar.mean:.1f}%."
     )
     if best.loss and best.guess:

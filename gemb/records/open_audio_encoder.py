@@ -12,7 +12,7 @@ class SubsetScores(Strict):
     text_to_audio: Score
     audio_to_text: Score
     # cvR@1, cvR@10, NDCG@10 and MRR, by direction and metric
-    others: dict[str, dict[str, float]] = {}
+    others: dict[str, dict[str, Score]] = {}
 
     @property
     def mean(self) -> float:
@@ -70,6 +70,7 @@ class StudyTask(Strict):
     encoder: str
     items: int
     accuracy: Score
+    known: int = 0  # of the items, by voices that the best model's training heard
 
 
 class RoutedExample(Strict):

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tiny_audio import noise
 
 from gemb.audio_embedding import retrieval
 from gemb.audio_embedding.as_mteb import MtebEncoder
@@ -112,6 +113,16 @@ def test_mteb_runs_the_model_and_finds_what_we_find(
         assert mean == pytest.approx(by_mteb[theirs], abs=1e-5), metric
     assert 0 < found.values[ours]["cvR@1"].mean() < 1
     assert result.model_name == "gemb/pitches" and result.model_revision == "1"
+
+
+def test_a_model_of_ours_gives_mteb_its_own_vectors(build) -> None:
+    model, words = build(), ["a hum", "a hiss"]
+    sounds = [noise(0.5, n, str(n)) for n in range(2)]
+    heard = [decode_audio(i.media.bytes(), suffix="wav", name=i.id) for i in sounds]
+    rows = [{"array": samples, "sampling_rate": RATE} for samples in heard]
+    found = MtebEncoder(model, "gemb/tiny").encode([{"audio": rows}, {"text": words}])
+    own = np.concatenate([model.embed_audio(sounds), model.embed_text(words)])
+    np.testing.assert_allclose(found, own, atol=1e-5)
 
 
 def test_it_keeps_mtebs_protocol() -> None:

@@ -54,7 +54,7 @@ def test_a_model_is_made_from_a_recipe_and_a_table(tiny_llm, tmp_path, monkeypat
         lines.append(f"{n}.wav,caption {n}")
     (tmp_path / "silent.wav").write_bytes(b"")
     table = tmp_path / "pairs.csv"
-    table.write_text("\n".join([*lines, "silent.wav,nothing"]))
+    table.write_text("\n".join([*lines, "silent.wav,nothing"]), encoding="utf-8-sig")
     recipe = tmp_path / "r.yaml"
     recipe.write_text(
         f"route: prune\nlayers: 1\nparts: {{audio: [yamnet], llm: {tiny_llm}}}\n"
@@ -66,6 +66,10 @@ def test_a_model_is_made_from_a_recipe_and_a_table(tiny_llm, tmp_path, monkeypat
     assert "tune: 2 steps" in done.output and "left out: silent.wav" in done.output
     encoder = encoders.load(f"open-audio:{tmp_path / 'm'}")
     assert encoder.encode([words("caption 1")])[0].shape == (1, encoder.dim)
+    also = ["--layers", "2", "--lora-rank", "4", "--seed", "0"]
+    done = CliRunner().invoke(app, ["audio", "train", *arguments, *also])
+    assert isinstance(done.exception, UserError)
+    assert "say there what --layers, --lora-rank, --seed said" in str(done.exception)
 
 
 def _where_parts_are():

@@ -43,6 +43,7 @@ def test_a_vector_is_the_mean_of_the_last_hidden_states_of_the_body(build, tiny_
 def test_a_saved_model_is_read_without_its_parts_and_gives_the_same(build, tmp_path, tiny_llm):
     model = build(layers=2, suffix="!")
     model.projection.standardise_by(np.concatenate(clips([50])))
+    assert set(model.provenance["revisions"]) == {"llm", "yamnet"}
     model.provenance["note"] = "kept"
     model.save(tmp_path / "m")
     again = AudioEmbedder.load(tmp_path / "m", "cpu")

@@ -19,10 +19,12 @@ from transformers import (
     Qwen3OmniMoeThinkerForConditionalGeneration,
     WhisperFeatureExtractor,
 )
+from typer.testing import CliRunner
 
 from gemb.audio_embedding.config import PRESETS, Parts
 from gemb.audio_embedding.model import AudioEmbedder
 from gemb.audio_embedding.surgery import PartUnavailable, prune, tower
+from gemb.cli import app
 from gemb.errors import UserError
 
 TOWER = {
@@ -210,6 +212,20 @@ def test_log_mel_and_saving_go_with_a_tower(omni25, qwen, tmp_path):
     model.save(tmp_path / "m")
     again = AudioEmbedder.load(tmp_path / "m", "cpu")
     np.testing.assert_allclose(again.embed_audio([noise(1.0)]), vector, atol=1e-6)
+
+
+def test_parts_of_one_model_are_trained_on_texts_without_a_sound(omni25, tmp_path, monkeypatch):
+    monkeypatch.setenv("GEMB_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("gemb.data.readers.audio_pairs.items", None)  # not asked for
+    folder, texts, recipe = omni25[0], tmp_path / "t.csv", tmp_path / "r.yaml"
+    texts.write_text("text,match\na dog,it barks\na cat,it purrs\n")
+    recipe.write_text(
+        f"route: text-only\nparts: {{audio: [{folder}], llm: {folder}, rate: null}}\n"
+        "training: {batch_size: 2, steps: 1}\n"
+    )
+    arguments = ["--config", str(recipe), "--texts", str(texts), "--out", str(tmp_path / "m")]
+    done = CliRunner().invoke(app, ["audio", "train", *arguments], catch_exceptions=False)
+    assert done.exit_code == 0 and "text: 1 steps" in done.output, done.output
 
 
 def test_pruning_keeps_the_first_layers_and_the_norm(omni25, qwen):

@@ -35,6 +35,16 @@ def test_infonce_is_the_mean_cross_entropy_of_both_directions():
     assert not InfoNCE(0.1, learnable=False).log_scale.requires_grad
 
 
+def test_a_learned_temperature_stops_at_its_limit_and_can_leave_it(build):
+    words = ["a dog", "a cat", "rain", "a bell", "some words"]
+    fast = settings(projection_rate=1.0, learning_rate=1e-6)  # the temperature's rate is the first
+    fit = train(build(), Pairs(words, words), fast, ("body",))
+    assert fit.temperature == pytest.approx(0.01, rel=1e-3)
+    criterion, rows = InfoNCE(1e-9), torch.eye(4)
+    criterion(rows, rows.flip(0)).backward()  # all wrong: less sure would be better
+    assert criterion.log_scale.grad > 0
+
+
 @pytest.mark.parametrize("mixed", [False, True])
 def test_cached_gradients_equal_uncached_ones(build, mixed):
     model, data = build().requires_grad_(True), pairs()

@@ -238,6 +238,8 @@ def test_open_bound_labels_and_finds_sounds(home, real_sounds):
     assert float(rows[0][1]) > float(rows[1][1])
     done = run("search", real_sounds / "beep.wav", real_sounds)
     assert len(table(done.stdout)) == 2
+    done = run("search", "rain on a roof " * 20, real_sounds)  # longer than a file's name can be
+    assert len(table(done.stdout)) == 3, done.exception
 
 
 def test_captions_of_ones_own_are_read_from_a_file(home, real_sounds, tmp_path):

@@ -1,12 +1,18 @@
 """Section 5's plans and splits, and that what is trained once is read back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from tiny_audio import noise
 
 from gemb import profiles
+from gemb.audio_embedding import retrieval
+from gemb.audio_embedding.baselines import Frozen
 from gemb.data.items import Item, Media
 from gemb.experiments import open_audio_encoder as section
 from gemb.experiments.open_audio_encoder import Data, Outcome
+from gemb.store import Store
 
 
 def item(name, split, subset="speech"):
@@ -33,6 +39,27 @@ def data():
 @pytest.fixture
 def sizes():
     return profiles.get("smoke").audio
+
+
+def test_linear_heads_hear_the_same_in_use_as_where_they_are_fitted(tmp_path):
+    sounds = [noise(1.0), noise(2.0, 1, name="longer")]
+    kept = section._Means(Store(tmp_path)).sounds(sounds)
+    np.testing.assert_allclose(kept, Frozen().sounds(sounds), atol=1e-3)
+
+
+def test_other_metrics_have_intervals_too(data):
+    gallery = data.galleries()["speech"]
+    (found,) = section.scores_of({"speech": retrieval.chance(gallery)})
+    assert set(found.others["audio-to-text"]) == set(retrieval.METRICS) - {"cvR@5"}
+    assert found.others["text-to-audio"]["MRR"].value == pytest.approx(0.75)  # of two
+    assert found.others["text-to-audio"]["MRR"].low <= 0.75
+
+
+def test_the_voice_of_a_real_recording_is_known_by_its_speaker(data):
+    said = item("oak", "train", "caption")
+    said = replace(said, meta={"voice": "tuxpaint-es"})
+    asked = replace(said, meta={"speaker": "tuxpaint-es"}, group="tuxpaint-es")
+    assert section._voice(said) == section._voice(asked)
 
 
 def test_subsets_are_searched_apart_in_the_style_asked_for(data):
