@@ -407,7 +407,11 @@ def _recipe(
         parts=_PARTS.model_copy(update={"llm": sizes.llm, "layers": whole or sizes.layers[0]}),
         layers=layers,
         training=config.Training(
-            steps=steps, batch_size=batch_size or sizes.batch_size, bfloat16=True
+            steps=steps,
+            batch_size=batch_size or sizes.batch_size,
+            learning_rate=sizes.learning_rate,
+            projection_rate=sizes.projection_rate,
+            bfloat16=True,
         ),
     )
 
