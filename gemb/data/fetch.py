@@ -32,7 +32,7 @@ from gemb.data.manifests import File, Manifest, Source, UrlSource
 from gemb.data.sources import (
     FetchError,
     SourceUnavailable,
-    archive_name,
+    archive_names,
     describe,
     file_hash,
     handed_over,
@@ -186,7 +186,7 @@ def adopt(name: str, folder: Path, verify: bool = True) -> Path:
                 return _fill(manifest, source, checked, verify)
             except SourceUnavailable as error:
                 reasons.append(f"\n  - {describe(source)}: {error}")
-    names = " or ".join(filter(None, map(archive_name, manifest.sources)))
+    names = " or ".join(n for s in manifest.sources for n in archive_names(s))
     raise SourceUnavailable(
         f"{name}: {folder} does not hold it. Looked into:{''.join(reasons)}\n"
         + (manifest.by_hand or f"Expected is {names or 'each file'} as published, or unpacked")

@@ -85,6 +85,10 @@ class UrlSource(_Source):
 
     kind: Literal["url"]
     url: str
+    archive: str | None = Field(
+        default=None,
+        description="glob of the names a reader's own copy may have, each that of the folder in it",
+    )
     size: int | None = None
     sha256: Sha256 | None = None
     md5: Md5 | None = None

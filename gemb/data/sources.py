@@ -151,11 +151,14 @@ def handed_over(
         FetchError: An archive is there, and is not the publisher's.
     """
     for source in manifest.sources:
-        for archive in sorted(folder.glob(pattern)) if (pattern := archive_name(source)) else ():
-            if verify:
-                check_archive(manifest, source, archive)
-            checked = isinstance(source, UrlSource) and source.has_checksum
-            yield FolderSource(kind="folder", path=str(archive), root=source.root), checked
+        for name in archive_names(source):
+            for archive in sorted(folder.glob(name)):
+                if verify:
+                    check_archive(manifest, source, archive)
+                url = source if isinstance(source, UrlSource) else None
+                root = archive.stem if url and name == url.archive else source.root
+                checked = url is not None and url.has_checksum
+                yield FolderSource(kind="folder", path=str(archive), root=root), checked
     for root in dict.fromkeys(source.root for source in manifest.sources):
         parts = PurePosixPath(root).parts
         for start in range(len(parts) + 1):
@@ -163,18 +166,20 @@ def handed_over(
             yield FolderSource(kind="folder", path=str(folder), root=inside), False
 
 
-def archive_name(source: Source) -> str | None:
-    """A glob for the name of a source's archive; ``None`` where it has none of its own."""
+def archive_names(source: Source) -> list[str]:
+    """Globs for the names that a source's archive may have; none where it has none of its own."""
     match source:
         case WheelSource():
-            return _wheel_name(source)
+            return [_wheel_name(source)]
         case DebSource():
-            return _deb_name(source)
-        case UrlSource() if unpack.is_archive(Path(name := _name(source.url))):
-            return glob.escape(name)
+            return [_deb_name(source)]
+        case UrlSource():
+            name = _name(source.url)
+            published = [glob.escape(name)] if unpack.is_archive(Path(name)) else []
+            return published + ([source.archive] if source.archive else [])
         case ByHandSource():
-            return source.archive
-    return None
+            return [source.archive] if source.archive else []
+    return []
 
 
 def _name(url: str) -> str:

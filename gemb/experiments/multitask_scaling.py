@@ -127,12 +127,12 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.Multita
     return record
 
 
-def prepare(profile: Profile, encoder: str) -> Data:
-    """Items, splits and vectors of every task under ``encoder``: its first leak-free fold."""
+def asked(profile: Profile, encoder: str) -> Profile:
+    """The profile as this section samples the tasks: its own sizes, the leak-free split."""
     sizes = profile.multitask
     # one fold's share of the test items is taken, so that all are as many as of other tasks
     one_fold = sizes.sizes.model_copy(update={"test": sizes.sizes.test * sizes.sizes.folds})
-    asked = profile.model_copy(
+    return profile.model_copy(
         update={
             "encoder": encoder,
             "sizes": sizes.sizes,
@@ -147,7 +147,11 @@ def prepare(profile: Profile, encoder: str) -> Data:
             "protocols": ("leak-free",),
         }
     )
-    prepared, slug, _ = single_task.prepare(asked)
+
+
+def prepare(profile: Profile, encoder: str) -> Data:
+    """Items, splits and vectors of every task under ``encoder``: its first leak-free fold."""
+    prepared, slug, _ = single_task.prepare(asked(profile, encoder))
     folds = {}
     for ready in prepared:
         fold = ready.folds["leak-free"][0]

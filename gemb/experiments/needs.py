@@ -15,7 +15,7 @@ from gemb.data.readers import librispeech
 from gemb.encoders.base import Encoder, Failure, Paid
 from gemb.encoders.prices import Amount
 from gemb.errors import UserError
-from gemb.experiments import librispeech_failure, runs, single_task
+from gemb.experiments import librispeech_failure, multitask_scaling, runs, single_task
 from gemb.profiles import Profile
 from gemb.progress import progress
 from gemb.store import Store
@@ -124,7 +124,8 @@ def items_of(
     """The items of a profile's tasks, of all protocols, folds and seeds, and which lack vectors.
 
     Of the study's own data come beside them: the sentences of section 2 under each of its views,
-    their texts where the encoder is the profile's for texts too, and what section 3 transfers to.
+    their texts where the encoder is the profile's for texts too, what section 3 transfers to, and
+    what section 4 samples otherwise.
 
     Args:
         profile: Says which tasks, and how many items.
@@ -152,6 +153,12 @@ def items_of(
         out.append(_lacking(name, ready.items, encoder, "whole", ready.loaded.source, known))
     if profile.source == "official" and not names:
         out += _of_sections(profile, encoder, here)
+        # where data are not here, the sizes above are upper bounds that hold this too
+        smaller = multitask_scaling.asked(profile, profile.encoder)
+        some = [t for t in profile.tasks if here(tasks.get(t, profile.source).dataset)]
+        items = [i for t in some for i in single_task.select(smaller, t).items]
+        known = {i.media.key for w in out for i in w.todo if w.view == "whole"}
+        out.append(_lacking("section 4's samples", items, encoder, "whole", profile.source, known))
     return out
 
 

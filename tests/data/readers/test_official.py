@@ -409,6 +409,16 @@ def test_an_archive_without_a_checksum_is_taken_and_the_reason_recorded(
     assert fetch.is_present("fluent-speech-commands")
 
 
+@pytest.mark.parametrize(
+    "name", ["ESC-50-master", "ESC-50-33c8ce9eb2cf0b1c2f8bcf322eb349b6be34dbb6"]
+)
+def test_a_readers_own_copy_of_a_githubs_archive_is_taken(empty: Path, name: str) -> None:
+    files = {f"{name}/{path}": content for path, content in official.esc50(40).items()}
+    official.put(empty / "mine", {f"{name}.zip": official.zipped(files)})
+    fetch.adopt("esc-50", empty / "mine", verify=False)
+    assert (fetch.folder_of("esc-50") / "meta" / "esc50.csv").exists()
+
+
 def test_an_unpacked_folder_that_lacks_recordings_is_refused(empty: Path) -> None:
     official.put(empty / "mine", official.ravdess(actors=3))
     with pytest.raises(FetchError, match=r"holds 24 files .*there should be 1440"):
