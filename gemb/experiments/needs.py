@@ -158,7 +158,9 @@ def items_of(
         some = [t for t in profile.tasks if here(tasks.get(t, profile.source).dataset)]
         items = [i for t in some for i in single_task.select(smaller, t).items]
         known = {i.media.key for w in out for i in w.todo if w.view == "whole"}
-        out.append(_lacking("section 4's samples", items, encoder, "whole", profile.source, known))
+        if items:
+            name = "section 4's samples"
+            out.append(_lacking(name, items, encoder, "whole", profile.source, known))
     return out
 
 

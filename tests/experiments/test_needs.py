@@ -1,9 +1,10 @@
 """What a profile's notebooks read, each beside the tasks' own data."""
 
+import official
 import pytest
 
-from gemb import profiles
-from gemb.experiments import needs
+from gemb import encoders, profiles
+from gemb.experiments import multitask_scaling, needs, single_task
 
 PARTS = {"efficientnet-lite0", "moonshine-base", "yamnet", "smollm2-135m"}
 
@@ -49,3 +50,17 @@ def test_smoke_trains_audio_encoders_on_speech_alone():
     found = set(of("smoke", "05_open_audio_encoder"))
     assert {"imagenet-names", "piper-joe", "yamnet"} <= found
     assert not {"tuxpaint-stamps", "wordnet"} & found
+
+
+@pytest.mark.parametrize("name", ["paper-smoke", "paper"])
+def test_all_that_the_first_four_sections_embed_is_estimated(name, monkeypatch, tmp_path):
+    monkeypatch.setenv("GEMB_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("OFFLINE", "1")
+    official.adopt_all(official.write_all(tmp_path / "given"))
+    profile = profiles.get(name)
+    wanted = needs.items_of(profile, encoders.load(profile.encoder))
+    counted = {i.media.key for w in wanted for i in w.todo if w.view == "whole"}
+    asked = multitask_scaling.asked(profile, profile.encoder)
+    for task in profile.tasks:
+        for of in (profile, asked):
+            assert {i.media.key for i in single_task.select(of, task).items} <= counted
