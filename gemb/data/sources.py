@@ -13,6 +13,7 @@ import http.client
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import time
@@ -360,6 +361,7 @@ def _download(address: str, target: Path) -> None:
             http.client.HTTPException,
             ConnectionError,
             TimeoutError,
+            ssl.SSLError,
             EOFError,
         ) as error:
             reason = str(getattr(error, "reason", error))

@@ -62,9 +62,7 @@ class OpenAICompatible:
         self.revision = base.rstrip("/")
         self.name = f"openai-compatible/{self.model}"
         self._key = keys.from_environment(KEY)
-        local = url.host in ("localhost", "127.0.0.1", "::1")
-        if self._key and url.scheme == "http" and not local:
-            raise ServerError(f"{base}: a key is not sent unencrypted; use https, or unset {KEY}")
+        keys.refuse_in_the_clear(self._key, KEY, base)
 
     @cached_property
     def dim(self) -> int:

@@ -418,3 +418,18 @@ embed(texts(1), quick(), store)
     assert not any(
         secret.encode() in w for w in [*written, done.stdout.encode(), done.stderr.encode()]
     )
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("http://embeddings.example.org", "not sent unencrypted"),
+        ("https://me:pw@embeddings.example.org", "user name"),
+    ],
+)
+def test_a_key_goes_to_no_address_that_would_show_it(monkeypatch, address, said):
+    monkeypatch.setenv("GEMINI_API_KEY", "AIza-secret")
+    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", address)
+    with pytest.raises(UserError, match=said) as raised:
+        quick().encode(texts(1))
+    assert "secret" not in str(raised.value) and "pw" not in str(raised.value)

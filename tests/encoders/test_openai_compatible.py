@@ -137,7 +137,7 @@ def test_addresses_and_keys_that_will_not_do_are_refused(monkeypatch):
     for spec in ("localhost#m", "http://localhost:1/v1", "http://me:pw@localhost/v1#m"):
         with pytest.raises(ServerError, match="is not <address>#<model>"):
             encoders.load(f"openai-compatible:{spec}")
-    with pytest.raises(ServerError, match="not sent unencrypted") as raised:
+    with pytest.raises(UserError, match="not sent unencrypted") as raised:
         encoders.load("openai-compatible:http://example.org/v1#m")
     assert KEY not in str(raised.value)
 

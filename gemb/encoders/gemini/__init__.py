@@ -11,12 +11,12 @@ import logging
 import os
 import threading
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 import numpy as np
 from google.genai import types
 
 from gemb.data.items import Item
+from gemb.encoders import keys
 from gemb.encoders.base import EncoderIdentity, Failure
 from gemb.encoders.gemini.contents import PREPROCESSING, chunk_seconds, contents
 from gemb.encoders.gemini.session import Keep, Session
@@ -141,7 +141,7 @@ class Gemini:
 
     def price(self, amount: Amount) -> float | None:
         """Dollars by the price list; a server on this machine is free."""
-        if urlsplit(os.environ.get(BASE_URL, "")).hostname in ("localhost", "127.0.0.1", "::1"):
+        if keys.is_this_machine(os.environ.get(BASE_URL, "")):
             return 0.0
         return dollars(self.model, amount)
 

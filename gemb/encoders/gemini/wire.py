@@ -6,6 +6,7 @@ import asyncio
 import os
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 from google.genai import errors
@@ -29,10 +30,14 @@ class GeminiError(UserError):
 
 
 def key() -> str:
+    address = os.environ.get(BASE_URL, "")
+    if urlsplit(address).username is not None:
+        raise GeminiError(f"{BASE_URL} holds a user name; give the address alone")
     for name in KEYS:
         if key := keys.from_environment(name):
+            keys.refuse_in_the_clear(key, name, address)
             return key
-    if os.environ.get(BASE_URL):
+    if address:
         return "no-key"  # Google's client wants one; `gemb serve` does not
     raise GeminiError(
         f"no key: put one into the environment as {' or '.join(KEYS)} (free at {KEY_PAGE}), or "
@@ -115,6 +120,11 @@ def remedy(error: errors.APIError, model: str) -> str:
         return f"is there a model {model}? Another is chosen by gemini:<model>"
     if error.code == 429:
         return f"what was embedded is stored: {QUOTA_REMEDY}"
-    if error.code in (400, 413, 500) and error.status != "FAILED_PRECONDITION":
+    if error.status == "FAILED_PRECONDITION":
+        return (
+            "what was embedded is stored. The API does not serve this place without billing, or "
+            f"not at all: see {KEY_PAGE}"
+        )
+    if error.code in (400, 413, 500):
         return ""
     return "what was embedded is stored: run it again later"
