@@ -24,7 +24,7 @@ help:
 	@echo 'make paper        run the notebooks and build the book (PROFILE=smoke: minutes;'
 	@echo '                  FROM=records: render the published run only)'
 	@echo 'make test         all checks that CI runs'
-	@echo 'make study        make the published records again: 95 to 130 minutes, resumable'
+	@echo 'make study        make the published records again: 5 to 6 hours, resumable'
 	@echo 'make book         the same as make paper FROM=records'
 	@echo 'make clean-cache  delete what was downloaded and computed (YES=1: unasked)'
 	@echo 'Without make: see gemb --help.'
@@ -33,7 +33,7 @@ paper: .venv/ready
 	@$(BIN)/gemb paper --profile $(PROFILE) --from $(FROM)
 
 test: .venv/ready-dev
-	@echo 'Pretrained parts: 317 MB to download, unless they are in the cache already.'
+	@echo 'Pretrained parts: 316 MB to download, unless they are in the cache already.'
 	@echo 'Then all checks: about 24 minutes on two cores.'
 	@$(BIN)/gemb fetch $(PARTS)
 	@$(BIN)/gemb test

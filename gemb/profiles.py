@@ -257,7 +257,7 @@ PROFILES: dict[str, Profile] = {
         Profile(
             name="smoke",
             purpose="the whole path, tiny, on released vectors; its numbers mean nothing",
-            duration="under 2 minutes",
+            duration="about 4 minutes",
             source="released",
             sizes=Sizes(train=16, val=8, test=16, folds=2),
             training=Training(hidden=64, epochs=1),
@@ -291,7 +291,7 @@ PROFILES: dict[str, Profile] = {
         Profile(
             name="local",
             purpose="every experiment at reduced size: leak-free split, one seed",
-            duration="about 18 minutes after downloads",
+            duration="about 45 minutes after downloads",
             sizes=Sizes(train=200, val=40, test=100, folds=2),
             sizes_by_task={
                 "commands": Sizes(train=338, val=60, test=120),
@@ -347,7 +347,7 @@ PROFILES: dict[str, Profile] = {
         Profile(
             name="study",
             purpose="the published run: all seeds, splits, baselines and controls",
-            duration="95 to 130 minutes after downloads",
+            duration="5 to 6 hours after downloads",
             protocols=("leak-free", "random"),
             seeds=(0, 1, 2),
             random_splits=2,  # three take the run above its 75 minutes

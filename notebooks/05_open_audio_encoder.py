@@ -63,7 +63,7 @@ figures.routes_table(record)
 # %% tags=["hide-input"]
 figures.parameters_chart(record)
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"]
 figures.other_metrics_table(record)
 
 # %% [markdown]
@@ -153,7 +153,7 @@ figures.study_table(record)
 # For orientation alone. The models of the first source were run by mteb; those of the second are
 # the article's own.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"]
 figures.published_audio_table(record)
 
 # %% tags=["hide-input"]

@@ -172,6 +172,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.OpenVoc
         probes=[_probe(profile, arm, jobs, vectors) for arm in ("audio", "text")],
         curve=[_point(profile, j) for j in jobs if j.part.startswith("curve ")],
         nearest_training_wer=_nearest_training(profile, parts),
+        seconds=sum(j.done.train_seconds + j.done.answer_seconds for j in jobs),
         notes=[f"{i} left out of {v}: {why}" for (i, v), why in vectors.failures.items()],
     )
     records.write(record, cache_dir() / "records" / f"librispeech_failure.{profile.name}.json")

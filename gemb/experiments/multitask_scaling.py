@@ -121,6 +121,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.Multita
             for name in sizes.encoders
         },
         trials=done,
+        seconds=sum(o.train_seconds for o in outcomes.values()) + sum(t.seconds for t in done),
         swap=_swap(profile, planned, data[sizes.encoders[0]], llm, keys),
     )
     records.write(record, cache_dir() / "records" / f"multitask_scaling.{profile.name}.json")

@@ -84,7 +84,7 @@ def speech_chart(record: OpenVocabularyRecord) -> Shown:
         axes.set_xlabel("words shared with the right sentence (F1 of bags of words)")
         for kind, colour in colours.items():
             axes.barh(0, 0, color=colour, label=KINDS[kind])
-        axes.legend(loc="lower right")
+        axes.legend(loc="upper right")
         heard = ", ".join(f"{r.name} {100 * r.overlap.value:.0f}%" for r in shown)
         return picture(figure, f"Bar chart of the word overlap with the truth: {heard}.")
 

@@ -34,6 +34,17 @@ def _title(record: MultitaskRecord, task: str) -> str:
     return found.title + ("*" if found.stand_in else "")
 
 
+def _passes(record: MultitaskRecord) -> str:
+    """How often the items of a task are seen by its own adaptor, and by a shared one."""
+    sizes = record.provenance.settings["multitask"]
+    own = sizes.get("own_passes", 0)
+    return (
+        f"{own} item passes or more (a shared adaptor sees each item {sizes['epochs']} times)"
+        if own
+        else f"as many epochs, {sizes['epochs']}"
+    )
+
+
 def shared_table(record: MultitaskRecord) -> Shown:
     """Each task under one shared adaptor, beside its own adaptor."""
     rows = []
@@ -56,7 +67,7 @@ def shared_table(record: MultitaskRecord) -> Shown:
         "multitask_scaling",
         f"One adaptor for all tasks, exact match in per cent with 95% intervals, profile "
         f"{record.provenance.profile}. Its own adaptor: trained on that task's items alone, for "
-        f"more epochs, one virtual token. * stand-in data. {STUDYS}",
+        f"{_passes(record)}, one virtual token. * stand-in data. {STUDYS}",
     )
 
 

@@ -71,6 +71,7 @@ class OpenVocabularyRecord(Strict):
     probes: list[Probe]
     curve: list[CurvePoint]
     nearest_training_wer: Score  # the most a copy of a training sentence could get right
+    seconds: float = 0.0  # of all its trainings and their answers, whenever they were done
     notes: list[str] = []
 
     def of(self, name: str) -> SpeechResult:

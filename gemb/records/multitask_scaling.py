@@ -50,6 +50,7 @@ class MultitaskRecord(Strict):
     encoders: list[str]
     single: dict[str, list[SharedTask]]  # by encoder: each task's own adaptor, one virtual token
     trials: list[Trial]
+    seconds: float = 0.0  # of all its trainings, whenever they were done
     swap: list[dict[str, Any]]  # items that two tasks share, asked with either prompt
 
     def trial(self, name: str, encoder: str | None = None) -> Trial:
