@@ -12,9 +12,12 @@ from gemb.errors import UserError
 from gemb.records import (
     MethodResult,
     MultitaskRecord,
+    OpenVocabularyRecord,
+    Recognition,
     Score,
     SharedTask,
     SingleTaskRecord,
+    SpeechResult,
     TaskResult,
     Trial,
 )
@@ -135,6 +138,51 @@ def test_collapse_is_reproduced_only_if_most_tasks_collapse(fallen, verdict):
     rows = verdicts({"multitask_scaling": shared(fallen)})
     row = rows["One shared adaptor with 1 token collapses"]
     assert row.verdict == verdict and f"{fallen} collapse" in row.here
+
+
+def sentences(*known):
+    """A record of section 2: so many known sentences, and the share of them that is right."""
+    nothing = score(0.0, 0)
+    return OpenVocabularyRecord(
+        provenance=records.provenance(profiles.get("local"), "enc", "lm", {}, "raw", 60),
+        n_train=9,
+        n_test=5,
+        results=[
+            SpeechResult(
+                name="one vector, 1 token", kind="set-up", items=5, exact=nothing, wer=nothing,
+                cer=nothing, overlap=nothing, by_length=[],
+            )
+        ],
+        recognition=[
+            Recognition(
+                sentences=n, n_train=3 * n, known=score(value), unseen=nothing, class_mean=nothing,
+                bits=nothing, epochs=1,
+            )
+            for n, value in known
+        ],
+        probes=[],
+        curve=[],
+        nearest_training_wer=nothing,
+        seconds=77,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("known", "verdict", "why"),
+    [
+        ([(10, 0.5), (30, 0.02)], "reproduced", "unknown ones are not (up to 10 sentences)"),
+        ([(10, 0.9), (30, 0.7)], "reproduced", "unknown ones are not"),
+        ([(10, 0.04)], "not reproduced", "not surely told apart"),
+    ],
+)
+def test_clusters_are_recognised_as_far_as_known_sentences_surely_are(known, verdict, why):
+    found = {"single_task": single(words=0.9), "librispeech_failure": sentences(*known)}
+    row = next(r for r in report.claims(found) if "clusters" in r.claim)
+    assert row.verdict == verdict and row.why.endswith(why)
+    assert all(f"of {n} sentences trained on" in row.here for n, _ in known)
+    told = report.markdown(found)
+    assert "Profile `study` for section 1; `local` for section 2." in told
+    assert "| Section 2, its trainings | 77 | 0.00 |" in told
 
 
 def test_every_claim_has_a_row_whatever_was_run():
