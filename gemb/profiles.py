@@ -257,7 +257,7 @@ PROFILES: dict[str, Profile] = {
         Profile(
             name="smoke",
             purpose="the whole path, tiny, on released vectors; its numbers mean nothing",
-            duration="about 4 minutes",
+            duration="about 5 minutes",
             source="released",
             sizes=Sizes(train=16, val=8, test=16, folds=2),
             training=Training(hidden=64, epochs=1),
@@ -291,7 +291,7 @@ PROFILES: dict[str, Profile] = {
         Profile(
             name="local",
             purpose="every experiment at reduced size: leak-free split, one seed",
-            duration="about 45 minutes after downloads",
+            duration="45 to 50 minutes after downloads",
             sizes=Sizes(train=200, val=40, test=100, folds=2),
             sizes_by_task={
                 "commands": Sizes(train=338, val=60, test=120),
@@ -350,7 +350,7 @@ PROFILES: dict[str, Profile] = {
             duration="5 to 6 hours after downloads",
             protocols=("leak-free", "random"),
             seeds=(0, 1, 2),
-            random_splits=2,  # three take the run above its 75 minutes
+            random_splits=2,  # a third takes ten minutes more
             sizes=Sizes(train=300, val=60, test=240),
             sizes_by_task={
                 "commands": Sizes(train=507, val=80, test=300),

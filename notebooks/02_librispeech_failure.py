@@ -42,7 +42,7 @@ record = librispeech_failure.run(profiles.get(profile))
 # ## The four set-ups
 #
 # The split is by sentence: no test sentence was trained on. Each adaptor is trained as in section
-# 1; the epoch kept is the one least surprised by the validation sentences, since few or none
+# 1, at a learning rate of its own; the epoch kept is the one least surprised by the validation sentences, since few or none
 # are right word for word. The floors: one sentence always, the language model without any virtual
 # token, the training sentence whose vector is nearest, and the first set-up's own answers held
 # against other sentences. The ceilings: a real recogniser (Moonshine, the encoder's other half) on
@@ -65,7 +65,8 @@ figures.lengths_table(record)
 # ## Recognition or transcription?
 #
 # The same adaptor, trained on ever more distinct sentences, each by three voices. It is asked about
-# the same sentences in voices it has never heard, and about sentences it has never met.
+# the same sentences in voices it has never heard, and about sentences it has never met. All
+# trainings are about equally long, so that each sentence is seen the less often the more there are.
 
 # %% tags=["hide-input"]
 figures.recognition_chart(record)

@@ -21,7 +21,7 @@
 # into off-topic text, that eight tokens bring some tasks back and thirty-two most, and that
 # sentences and scene text stay lost.
 #
-# Here one adaptor is trained on the items of all tasks at once, with 1, 8 and 32 virtual tokens,
+# Here one adaptor is trained on the items of all tasks at once, with up to 32 virtual tokens,
 # beside each task's own adaptor on the same items; that one makes more epochs, for with so few
 # items it would else take too few steps to learn. **Seven of the eight datasets are stand-ins**
 # (section 1 names them).

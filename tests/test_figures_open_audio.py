@@ -91,6 +91,7 @@ def record():
             for n, s, v in ((32, 5, 0.2), (32, 10, 0.3), (64, 5, 0.4), (64, 10, 0.35))
         ],
         gains=[
+            gain(SURVIVES, "text-only", "aligned", 0.2),
             gain(SURVIVES, "text-only", "chance", 0.3),
             gain(SURVIVES, "text-only, then pruned", "chance", 0.0),
             gain(BEATS, "combined, 10 layers", "linear heads", -0.2),
@@ -149,19 +150,27 @@ def test_sentences_follow_the_numbers(record):
     assert "does not survive pruning: surely above chance in 1" in text
     assert "surely worse in 1 of 2 (sounds, text to audio −20.0 (−25.0 to −15.0))" in text
     assert "Trained on the style name, tested on sentence: 30.0 points less" in text
-    assert "below their own best before: 64." in text
+    assert "Batches after the same 10 steps: 32 30.0%, 64 35.0%" in text
+    assert "Routing: the model is right for 30.0 (25.0–35.0)% of 20 spoken commands" in text
+    assert "the most frequent tool alone for 25%; the words for 90.0" in text
+    record.gains[0].text_to_audio = Score(value=0.1, low=1e-17, high=0.2)
+    record.gains[0].audio_to_text = Score(value=0.1, low=-0.1, high=0.2)
+    text = repr(figures.audio_findings(record))
+    assert "text-only against aligned, points: in none of 2 surely better" in text
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "said"),
+    ("more", "before", "after", "said"),
     [
-        (0.0, 0.0, "the question is not answered"),
-        (0.3, 0.2, "transfer survives pruning"),
-        (0.3, 0.0, "does not survive"),
+        (0.2, 0.0, 0.0, "the question is not answered"),
+        (0.2, 0.3, 0.2, "transfer survives pruning"),
+        (0.2, 0.3, 0.0, "does not survive"),
+        (0.0, 0.3, 0.2, "adds nothing sure to the alignment"),
     ],
 )
-def test_the_answer_on_pruning_is_computed(record, before, after, said):
+def test_the_answer_on_pruning_is_computed(record, more, before, after, said):
     record.gains = [
+        gain(SURVIVES, "text-only", "aligned", more),
         gain(SURVIVES, "text-only", "chance", before),
         gain(SURVIVES, "text-only, then pruned", "chance", after),
     ]

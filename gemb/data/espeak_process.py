@@ -30,6 +30,9 @@ def _open(library: str, data: str) -> ctypes.CDLL:
     rate = lib.espeak_Initialize(_SYNCHRONOUS, 0, data.encode(), 0)
     if rate != SAMPLE_RATE:
         raise SystemExit(f"eSpeak NG did not start with the data in {data} (answered {rate})")
+    # it starts its random numbers, of which breath is made, from the clock
+    lib.espeak_ng_SetRandSeed.argtypes = [ctypes.c_long]
+    lib.espeak_ng_SetRandSeed(1)
     return lib
 
 

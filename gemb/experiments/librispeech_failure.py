@@ -558,6 +558,7 @@ def _recognised(profile: Profile, job: Job, vectors: Vectors) -> records.Recogni
         class_mean=exact(fold.test, means),
         bits=_bits([job], draws),
         epochs=len(job.done.history),
+        n_unseen=len(fold.extra),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -198,7 +199,7 @@ def own_epochs(profile: Profile, items: int) -> int:
     With the shared adaptor's few it would take an eighth of its steps and learn less than it can.
     """
     sizes = profile.multitask
-    return max(sizes.epochs, round(sizes.own_passes / items))
+    return max(sizes.epochs, math.ceil(sizes.own_passes / items))
 
 
 def equal_hidden(dim: int, llm_hidden: int, k: int, hidden: int) -> int:
@@ -395,6 +396,7 @@ def _shared(task: str, items: Sequence[Item], texts: Sequence[str], profile: Pro
         task=task,
         items=len(items),
         accuracy=Score(**vars(boot.interval(hits))),
+        majority=max(Counter(i.answer for i in items).values()) / len(items),
         outside=float(np.mean([t not in labels for t in said])),
         words=float(np.mean([len(t.split()) for t in said])),
         frequent=[(t, n / len(said)) for t, n in Counter(said).most_common(3)],

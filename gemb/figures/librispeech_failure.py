@@ -276,7 +276,7 @@ def evidence(record: OpenVocabularyRecord) -> Bullets:
     setups = [r for r in record.results if r.kind == "set-up"]
     shuffled = record.of("one vector, 1 token, pairs shuffled")
     lines = [_exact(setups), _anything(setups, shuffled), *_recognition(record), *_held(record)]
-    lines += _data_or_size(record) + _frames(record)
+    lines += _data_or_size(record) + _frames(record) + _ceiling(record)
     return Bullets(lines)
 
 
@@ -312,7 +312,7 @@ def _anything(setups: Sequence[SpeechResult], shuffled: SpeechResult) -> str:
         f"right sentence is more probable with its own vector than with another's ({bits}). "
         if some
         else f"In none of {len(setups)} set-ups does surely anything of the sentence get through: "
-        f"it is no more probable with its own vector than with another's ({bits}). "
+        f"it is nowhere surely more probable with its own vector than with another's ({bits}). "
     )
     if words:
         return text + (
@@ -321,8 +321,20 @@ def _anything(setups: Sequence[SpeechResult], shuffled: SpeechResult) -> str:
         )
     return text + (
         "In none are surely more words right than in shuffled pairs "
-        f"({percent(shuffled.overlap)}%): the answers are fluent and about something else."
+        f"({percent(shuffled.overlap)}%)."
     )
+
+
+def _ceiling(record: OpenVocabularyRecord) -> list[str]:
+    """Whether the adaptor learns to transcribe at all, from a vector that has the words."""
+    own = record.from_text
+    if own is None or own.bits is None or own.bits.low > 0:
+        return []
+    return [
+        f"From the sentence's own text vector the adaptor does not learn to transcribe either "
+        f"({plain(own.bits)} bits): at this size exact match 0 says nothing about speech, only "
+        "that such an adaptor needs more training than it had."
+    ]
 
 
 def _recognition(record: OpenVocabularyRecord) -> list[str]:
@@ -330,12 +342,18 @@ def _recognition(record: OpenVocabularyRecord) -> list[str]:
     if not rows:
         return []
     first, last = rows[0], rows[-1]
-    learnt = any(r.known.low > 0 for r in rows)
+    learnt = [str(r.sentences) for r in rows if r.known.low > 0]
     text = (
-        f"Sentences that were trained on are {'' if learnt else 'not '}recognised in unseen "
-        f"voices: {percent(first.known)}% of {first.sentences}, {percent(last.known)}% of "
-        f"{last.sentences}; the nearest class mean of the same vectors gets "
-        f"{percent(first.class_mean)}% and {percent(last.class_mean)}%. "
+        "Sentences that were trained on are "
+        + (
+            f"surely recognised in unseen voices where there are {', '.join(learnt)}"
+            if learnt
+            else "not surely recognised in unseen voices"
+        )
+        + f" ({percent(first.known)}% of {first.sentences}, each clip seen {first.epochs} times; "
+        f"{percent(last.known)}% of {last.sentences}, {last.epochs} times). "
+        f"The nearest class mean of the same vectors gets {percent(first.class_mean)}% and "
+        f"{percent(last.class_mean)}%. "
     )
     if not learnt:
         return [

@@ -87,7 +87,8 @@ def routes_table(record: AudioEncoderRecord) -> Shown:
         "open_audio_encoder_routes",
         "cvR@5, per cent, with 95% intervals: is a right one among the first five? Documents that "
         "tie are taken in every order equally often. Parameters are those of the language model's "
-        "body and the projection, without the frozen audio encoders; minutes and steps are of "
+        f"body (its first {record.whole} layers, where none are taken away) and the projection, "
+        "without the frozen audio encoders; minutes and steps are of "
         "training, with the alignment that several routes share; the loss is the last, "
         "beside that of who cannot tell the pairs of a batch apart.",
     )
@@ -340,13 +341,17 @@ def _directions(gains: Sequence[Gain]) -> Iterator[tuple[str, Score]]:
         yield f"{SUBSETS[g.subset]}, audio to text", g.audio_to_text
 
 
+# Differences of equal rates come out of the bootstrap a rounding error above or below 0.
+_SURELY = 1e-9
+
+
 def _verdict(gains: Sequence[Gain]) -> str:
     """Where a difference is surely above zero, surely below, or neither."""
     said = []
     named = list(_directions(gains))
     for words, chosen in (
-        ("surely better", [(n, s) for n, s in named if s.low > 0]),
-        ("surely worse", [(n, s) for n, s in named if s.high < 0]),
+        ("surely better", [(n, s) for n, s in named if s.low > _SURELY]),
+        ("surely worse", [(n, s) for n, s in named if s.high < -_SURELY]),
     ):
         if chosen:
             listed = "; ".join(f"{n} {percent(s)}" for n, s in chosen)
@@ -380,7 +385,7 @@ def _findings(record: AudioEncoderRecord) -> Iterator[str]:
         "Layers kept and cvR@5: "
         + ", ".join(f"{m.layers} layers {100 * m.mean:.1f}%" for m in pruned)
         + f"; the fewest {'lose' if pruned[-1].mean < pruned[0].mean else 'gain'} "
-        f"{abs(100 * (pruned[-1].mean - pruned[0].mean)):.1f} points on the whole model."
+        f"{abs(100 * (pruned[-1].mean - pruned[0].mean)):.1f} points on the largest (no interval)."
     )
     pairs = dict.fromkeys((g.question, g.model, g.over) for g in record.gains)
     for question, model, over in pairs:
@@ -395,19 +400,33 @@ def _findings(record: AudioEncoderRecord) -> Iterator[str]:
                 drop = 100 * (styles[style, style] - styles[style, tested])
                 yield (
                     f"Trained on the style {style}, tested on {tested}: {abs(drop):.1f} points "
-                    f"{'less' if drop >= 0 else 'more'} than on its own style."
+                    f"{'less' if drop >= 0 else 'more'} than on its own style (one seed)."
                 )
     if record.batches:
         last = {b.batch_size: b for b in sorted(record.batches, key=lambda b: b.steps)}
         told = ", ".join(f"{size} {100 * b.score:.1f}%" for size, b in sorted(last.items()))
-        fallen = [
-            str(size)
-            for size, b in sorted(last.items())
-            if b.score < max(p.score for p in record.batches if p.batch_size == size)
-        ]
+        steps = max(b.steps for b in record.batches)
+        yield f"Batches after the same {steps} steps: {told} (one seed, no interval)."
+    yield from _used(record)
+
+
+def _used(record: AudioEncoderRecord) -> Iterator[str]:
+    """What the uses come to, beside what they have to beat."""
+    if record.uses.routing:
+        mine, *others = record.uses.routing
         yield (
-            f"Batches after the same number of steps: {told}; "
-            + (f"below their own best before: {', '.join(fallen)}." if fallen else "none falls.")
+            f"Routing: {mine.name} is right for {percent(mine.accuracy)}% of {mine.items} spoken "
+            f"commands; the most frequent tool alone for {100 * mine.majority:.0f}%; "
+            + "; ".join(f"{o.name} for {percent(o.accuracy)}%" for o in others)
+            + "."
+        )
+    if len(record.uses.labelling) > 1:
+        best, *bars = record.uses.labelling
+        yield (
+            f"Labelling: the nearest caption is right for {percent(best.accuracy)}% of "
+            f"{best.items} sounds, by chance for {100 / best.captions:.0f}%; "
+            + "; ".join(f"with {b.encoder} for {percent(b.accuracy)}%" for b in bars)
+            + "."
         )
 
 
@@ -416,13 +435,19 @@ def _survival(gains: Sequence[Gain]) -> str:
 
     def above(model: str, over: str) -> int:
         chosen = [g for g in gains if (g.model, g.over) == (model, over)]
-        return sum(s.low > 0 for _, s in _directions(chosen))
+        return sum(s.low > _SURELY for _, s in _directions(chosen))
 
     before, after = above("text-only", "chance"), above("text-only, then pruned", "chance")
     if not before:
         return (
             "The model trained on texts is not surely above chance even when whole, so that there "
             "is nothing that could survive pruning: the question is not answered here."
+        )
+    if not above("text-only", "aligned"):
+        return (
+            "Training on texts adds nothing sure to the alignment, which saw sounds, even when the "
+            "model is whole: there is no transfer that could survive pruning, and the question is "
+            "not answered here."
         )
     kept = (
         "does not survive pruning"

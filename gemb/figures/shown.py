@@ -142,9 +142,20 @@ def plain(score: Score | None) -> str:
     return f"{value} ({low}{'–' if score.low >= 0 else ' to '}{high})"
 
 
+# What of a profile is for one section alone, and says more than the lines for all.
+_SECTIONS = {
+    "librispeech_failure": "sentences",
+    "esc50_transfer": "transfer",
+    "multitask_scaling": "multitask",
+    "open_audio_encoder": "audio",
+}
+
+
 def provenance_table(record: Recorded) -> Shown:
     """What made the record."""
     about = record.provenance
+    section = about.settings.get(_SECTIONS.get(record.experiment, ""), {})
+    own = ", ".join(f"{k} {v}" for k, v in section.items() if v not in (None, {}))
     rows = [
         ("profile", about.profile),
         ("encoder", about.encoder),
@@ -155,6 +166,7 @@ def provenance_table(record: Recorded) -> Shown:
         ("minutes, with what was reused", f"{about.seconds / 60:.1f}"),
         ("seeds", ", ".join(map(str, about.settings["seeds"]))),
         ("adaptor", ", ".join(f"{k} {v}" for k, v in about.settings["training"].items())),
+        *([("what differs in this section", own)] if own else []),
         ("packages", ", ".join(f"{k} {v}" for k, v in about.packages.items())),
         ("manifests", ", ".join(f"{k} {v[:8]}" for k, v in about.manifests.items())),
     ]

@@ -36,6 +36,7 @@ class Recognition(Strict):
     class_mean: Score  # nearest class mean on the same vectors
     bits: Score  # what the known sentence costs less with its own vector than with another's
     epochs: int
+    n_unseen: int
 
 
 class Probe(Strict):
@@ -73,6 +74,11 @@ class OpenVocabularyRecord(Strict):
     nearest_training_wer: Score  # the most a copy of a training sentence could get right
     seconds: float = 0.0  # of all its trainings and their answers, whenever they were done
     notes: list[str] = []
+
+    @property
+    def from_text(self) -> SpeechResult | None:
+        """The adaptor on the sentences' own text vectors, which hold the words."""
+        return next((r for r in self.results if r.name.startswith("the sentence's own text")), None)
 
     def of(self, name: str) -> SpeechResult:
         """The result called ``name``; the error names those there are."""

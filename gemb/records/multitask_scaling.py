@@ -13,6 +13,7 @@ class SharedTask(Strict):
     task: str
     items: int
     accuracy: Score
+    majority: float = 0.0  # of always giving the most frequent right answer
     outside: float  # share of answers outside the task's label set
     words: float  # of an answer, mean
     frequent: list[tuple[str, float]]  # the most frequent answers and their shares
@@ -50,7 +51,7 @@ class MultitaskRecord(Strict):
     encoders: list[str]
     single: dict[str, list[SharedTask]]  # by encoder: each task's own adaptor, one virtual token
     trials: list[Trial]
-    seconds: float = 0.0  # of all its trainings, whenever they were done
+    seconds: float = 0.0  # of all its trainings, whenever they were done, without answering
     swap: list[dict[str, Any]]  # items that two tasks share, asked with either prompt
 
     def trial(self, name: str, encoder: str | None = None) -> Trial:

@@ -55,8 +55,9 @@ def test_the_most_typical_sentence_shares_most_words():
 
 def test_small_curves_get_more_epochs_and_no_fewer_than_one():
     profile = profiles.get("study")
-    assert section.training(profile, 30, 2400).epochs == 20
+    assert section.training(profile, 30, 2400).epochs == section.MOST_EPOCHS
     assert section.training(profile, 800, 2400).epochs == 3
+    assert section.training(profile, 800, 2400).patience == 3  # to the end
     assert section.training(profile, 10_000, 2400).epochs == 1
     assert section.training(profile, 800).epochs == profile.sentences.epochs
 

@@ -62,4 +62,4 @@ def test_a_tasks_own_adaptor_takes_as_many_passes_as_the_profile_says_and_no_few
     profile = profiles.get("study")
     epochs = section.own_epochs(profile, count)
     assert epochs >= profile.multitask.epochs
-    assert epochs * count >= profile.multitask.own_passes - count / 2
+    assert epochs * count >= profile.multitask.own_passes
