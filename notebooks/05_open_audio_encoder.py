@@ -24,8 +24,8 @@
 # **What is run here** are the same routes on small open parts: the frames of Moonshine and YAMNet,
 # both frozen, a linear projection, and the body of SmolLM2-135M, whose last hidden states are
 # averaged into one vector. Texts go through the same body. Unlike the source's, these parts have
-# never met, and the pairs are clips of packages, few by comparison: the routes are comparable with each
-# other and with the baselines beside them, and with no published number.
+# never met, and the pairs are clips of packages, few by comparison: the routes are comparable with
+# each other and with the baselines beside them, and with no published number.
 
 # %% tags=["parameters"]
 import os
@@ -41,8 +41,8 @@ record = open_audio_encoder.run(profiles.get(profile))
 # %% [markdown]
 # ## Sounds and captions
 #
-# Three kinds of pairs, reported apart (captions by known and by unknown voices). Synthetic speech is paired with what is said: whoever
-# recognises speech solves it. Captions of Tux Paint's stamps are read by volunteers in six
+# Three kinds of pairs, reported apart (captions by known and by unknown voices). Synthetic speech is
+# paired with what is said: whoever recognises speech solves it. Captions of Tux Paint's stamps are read by volunteers in six
 # languages. Sounds of animals, instruments, tools and vehicles are paired with what sounds.
 
 # %% tags=["hide-input"]
