@@ -43,11 +43,11 @@ record = librispeech_failure.run(profiles.get(profile))
 #
 # The split is by sentence: no test sentence was trained on. Each adaptor is trained as in section
 # 1, at a learning rate of its own; the epoch kept is the one least surprised by the validation
-# sentences, since few or none are right word for word. The floors: one sentence always, the language model without any virtual
-# token, the training sentence whose vector is nearest, and the first set-up's own answers held
-# against other sentences. The ceilings: a real recogniser (Moonshine, the encoder's other half) on
-# the same clips, and an adaptor of the same form on a text encoder's vector of the sentence
-# itself, which has heard nothing wrong.
+# sentences, since few or none are right word for word. The floors: one sentence always, the
+# language model without any virtual token, the training sentence whose vector is nearest, and the
+# first set-up's own answers held against other sentences. The ceilings: a real recogniser
+# (Moonshine, the encoder's other half) on the same clips, and an adaptor of the same form on a text
+# encoder's vector of the sentence itself, which has heard nothing wrong.
 
 # %% tags=["hide-input"]
 figures.speech_chart(record)

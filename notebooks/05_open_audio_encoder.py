@@ -41,9 +41,10 @@ record = open_audio_encoder.run(profiles.get(profile))
 # %% [markdown]
 # ## Sounds and captions
 #
-# Three kinds of pairs, reported apart (captions by known and by unknown voices). Synthetic speech is
-# paired with what is said: whoever recognises speech solves it. Captions of Tux Paint's stamps are read by volunteers in six
-# languages. Sounds of animals, instruments, tools and vehicles are paired with what sounds.
+# Three kinds of pairs, reported apart (captions by known and by unknown voices). Synthetic speech
+# is paired with what is said: whoever recognises speech solves it. Captions of Tux Paint's stamps
+# are read by volunteers in six languages. Sounds of animals, instruments, tools and vehicles are
+# paired with what sounds.
 
 # %% tags=["hide-input"]
 figures.audio_pairs_table(record)
