@@ -95,7 +95,7 @@ def write_sentences(folder: Path = released.FOLDER) -> None:
 
 
 def write_samples(prepared: list[single_task.Prepared], folder: Path = released.FOLDER) -> None:
-    """Write a few test items' media, PNG as it is, speech as MP3, and section 5's commands."""
+    """Write a few test items' media, PNG as it is, sounds as MP3, and those of section 5."""
     shutil.rmtree(folder / "samples", ignore_errors=True)
     (folder / "samples").mkdir(parents=True)
     index = {}
@@ -110,10 +110,15 @@ def write_samples(prepared: list[single_task.Prepared], folder: Path = released.
                 name, data = f"{ready.task.name}-{number}.mp3", _mp3(item)
             (folder / "samples" / name).write_bytes(data)
             index[item.id] = name
-    for number, item in enumerate(audio_uses.spoken_commands(audio_uses.SHOWN)):
-        name = f"commands-{number}.mp3"
-        (folder / "samples" / name).write_bytes(_mp3(item))
-        index[item.id] = name
+    sounds = audio_pairs.take(audio_pairs.items(("sound",)), "test")
+    for kind, items in (
+        ("commands", audio_uses.spoken_commands(audio_uses.SHOWN)),
+        ("sounds", [i for i in audio_uses.examples(sounds) if audio_uses.may_be_shown(i)]),
+    ):
+        for number, item in enumerate(items):
+            name = f"{kind}-{number}.mp3"
+            (folder / "samples" / name).write_bytes(_mp3(item))
+            index[item.id] = name
     text = json.dumps(index, indent=1, sort_keys=True) + "\n"
     (folder / "samples" / "index.json").write_text(text, encoding="utf-8")
 
@@ -222,14 +227,14 @@ def licences(folder: Path = released.FOLDER) -> str:
         "",
         "## Media that are shown",
         "",
-        "The files of `released/samples/`, which the notebooks embed:",
+        "The files of `released/samples/`, which the notebooks embed. Sounds were made mono at "
+        "16 kHz and compressed; those under CC-BY-SA stay under it.",
         "",
         "| file | item | from | licence |",
         "|---|---|---|---|",
     ]
     for item, path in sorted(released.samples(folder).items(), key=lambda kv: kv[1]):
-        spoken = item.startswith(f"{audio_pairs.DATASET}/speech/")
-        name = "spoken-commands" if spoken else item.split("/")[0]
+        name = released.source_of(item)
         lines.append(f"| {path.name} | `{item}` | {name} | {known[name].licence} |")
     lines += [
         "",

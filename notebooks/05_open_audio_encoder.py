@@ -125,13 +125,21 @@ figures.routing_examples(record)
 
 # %% [markdown]
 # **Labelling and search.** A sound gets the nearest caption, and a text or a sound finds the
-# nearest sounds. These recordings are not ours to show, so here is no player.
+# nearest sounds. Those under a Creative Commons licence can be listened to here
+# (`data_manifests/LICENSES.md` names who made them); recordings under the GPL are not put on this
+# page.
 
 # %% tags=["hide-input"]
 figures.labels_table(record)
 
 # %% tags=["hide-input"]
+figures.labels_examples(record)
+
+# %% tags=["hide-input"]
 figures.searches_table(record)
+
+# %% tags=["hide-input"]
+figures.searches_examples(record)
 
 # %% [markdown]
 # **On a small machine.**

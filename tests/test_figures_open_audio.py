@@ -122,7 +122,10 @@ def record():
                     ],
                 )
             ],
-            searches=[Search(kind="text", query="a dog", among=30, found=[("a cat", 0.456)])],
+            searches=[
+                Search(kind="text", query="a dog", among=30, found=[("a cat", 0.456)]),
+                Search(kind="sound", item="y", query="a cow", among=30, found=[("a cow", 0.9)]),
+            ],
             device=OnDevice(clips=40, clips_per_second=7.25, peak_megabytes=1234.5, threads=2),
         ),
         study=[
@@ -195,6 +198,12 @@ def test_each_encoder_is_a_column_of_the_study(record):
     assert "Nothing of this under this profile" in repr(figures.study_table(record))
 
 
+def test_the_frozen_encoders_are_counted_apart(record):
+    assert "which add" not in repr(figures.routes_table(record))
+    record.frozen = 23_900_000
+    assert "which add 23.9 to every route" in repr(figures.routes_table(record))
+
+
 def test_tables_say_how_much_was_trained_on(record):
     assert "40 are trained on, beside 99 pairs of texts" in repr(figures.audio_pairs_table(record))
     assert "analogue" in repr(figures.text_only_table(record))
@@ -221,7 +230,9 @@ def test_uses_are_told_beside_what_they_are_compared_with(record):
     examples = repr(figures.routing_examples(record))
     assert "“stop the fan”, meant for fan; the model: lights ✗; the words: fan ✓" in examples
     labels = repr(figures.labels_table(record))
-    assert "by chance 5.0%" in labels and "a cat, a dog" in labels
+    assert "by chance 5.0%" in labels
+    assert "a cat, a dog" in repr(figures.labels_examples(record))
+    assert "asked with “a cow”; found: a cow" in repr(figures.searches_examples(record))
     assert "a cat 0.46" in repr(figures.searches_table(record))
     assert "1234" in repr(figures.device_table(record))
 

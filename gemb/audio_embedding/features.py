@@ -27,6 +27,7 @@ from gemb.tasks import Modality
 
 # Frames a second: Moonshine's strides of 64, 3 and 2 samples; YAMNet's patches start every 0.48 s.
 FRAME_RATES = {"moonshine-base": RATE / (64 * 3 * 2), "yamnet": 1 / 0.48}
+PARAMETERS = {"moonshine-base": moonshine.PARAMETERS, "yamnet": yamnet.PARAMETERS}
 DIMS = {"moonshine-base": moonshine.DIM, "yamnet": yamnet.DIM}
 _MIN_SAMPLES = round(moonshine.MIN_SECONDS * RATE)
 

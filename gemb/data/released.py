@@ -161,6 +161,14 @@ def sentences(folder: Path = FOLDER) -> list[str]:
     return (folder / "sentences.txt").read_text(encoding="utf-8").splitlines()
 
 
+def source_of(item: str) -> str:
+    """The dataset whose licence the medium of an item is under, by the item's id."""
+    dataset, kind, *rest = item.split("/")
+    if dataset != "audio-pairs":
+        return dataset
+    return "spoken-commands" if kind == "speech" else rest[0]
+
+
 def samples(folder: Path = FOLDER) -> dict[str, Path]:
     """The few media that are committed for showing: file by item id."""
     path = folder / "samples" / "index.json"

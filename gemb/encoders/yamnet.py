@@ -11,6 +11,7 @@ import onnxruntime as ort
 from scipy.special import expit
 
 DIM = 1024
+PARAMETERS = 3_739_273  # of the graph's weights file, four bytes each
 RATE = 16_000  # Hz
 # Upstream's features: magnitude of the 512-point Fourier transform of 25 ms
 # (Hann) every 10 ms, 64 mel bands of 125-7,500 Hz, log(mel + 0.001), and

@@ -16,6 +16,7 @@ import torch
 from gemb import encoders
 from gemb.audio_embedding import baselines, uses
 from gemb.audio_embedding.encoder import OpenAudio
+from gemb.data import manifests
 from gemb.data.items import Item, Media
 from gemb.data.readers import audio_pairs
 from gemb.device import peak_megabytes
@@ -38,7 +39,7 @@ from gemb.store import Store
 from gemb.tasks import Modality
 
 # Raise when a change to the code changes what is measured.
-VERSION = 2
+VERSION = 3
 
 SHOWN = 4  # examples of each use
 CLIPS = 40  # that are timed, at most
@@ -160,33 +161,47 @@ def _labelled(encoder: Encoder, sounds: Sequence[Item], store: Store) -> Labelle
     said = [[] if isinstance(f, Failure) else [h.name for h in f] for f in found]
     hits = np.array([i.answer in s[:1] for i, s in zip(sounds, said, strict=True)], float)
     boot = Bootstrap([i.answer for i in sounds], [i.group or i.id for i in sounds])
-    first = {i.answer: (i, s) for i, s in reversed(list(zip(sounds, said, strict=True)))}
+    labels = {i.id: s for i, s in zip(sounds, said, strict=True)}
     return Labelled(
         encoder=encoder.name,
         items=len(sounds),
         captions=len(captions),
         accuracy=Score(**vars(boot.interval(hits))),
         examples=[
-            LabelledExample(item=first[c][0].id, caption=c, labels=first[c][1])
-            for c in captions[:SHOWN]
+            LabelledExample(item=i.id, caption=i.answer, labels=labels[i.id])
+            for i in examples(sounds)
         ],
     )
 
 
+def examples(sounds: Sequence[Item]) -> list[Item]:
+    """A few sounds, one of a caption; first those that may be listened to on a page."""
+    first: dict[str, Item] = {}
+    for item in sorted(sounds, key=lambda i: not may_be_shown(i)):
+        first.setdefault(item.answer, item)
+    return list(first.values())[:SHOWN]
+
+
+def may_be_shown(sound: Item) -> bool:
+    """Whether its package is under a Creative Commons licence: a clip may then be put on a page
+    that names its authors, while the GPL would ask for the page's sources."""
+    package = sound.meta.get("package")
+    return package is not None and manifests.get(package).licence.startswith("CC")
+
+
 def _searches(model: Encoder, items: Sequence[Item], store: Store) -> list[Search]:
-    """The first captions looked for by their words, and the first sound by itself."""
-    answers = {i.id: i.answer for i in items}
-    asked: list[tuple[str, str, str | Item]] = [
-        ("text", c, c) for c in list(dict.fromkeys(answers.values()))[: SHOWN - 1]
-    ]
-    asked.append(("sound", items[0].answer, items[0]))
+    """The captions of the examples looked for by their words, and the first of them by itself."""
+    answers, shown = {i.id: i.answer for i in items}, examples(items)
+    asked: list[tuple[str, Item, str | Item]] = [("text", i, i.answer) for i in shown[:-1]]
+    asked.append(("sound", shown[0], shown[0]))
     out = []
-    for kind, caption, query in asked:
+    for kind, item, query in asked:
         hits, _ = uses.search(model, query, items, store, COUNT)
         out.append(
             Search(
                 kind=kind,
-                query=caption,
+                item=item.id if kind == "sound" else "",
+                query=item.answer,
                 among=len(items),
                 found=[(answers[h.name], h.similarity) for h in hits],
             )

@@ -347,6 +347,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.AudioEn
         pairs=_counts(data),
         texts=len(bench.texts),
         whole=sizes.layers[0],
+        frozen=sum(features.PARAMETERS[part] for part in _PARTS.audio),
         small=sizes.small,
         models=[*(_baseline(n, *b) for n, b in compared.items()), *scored.models()],
         batches=scored.batches(),
@@ -458,7 +459,8 @@ def _plans(sizes: Audio, aligned: str) -> list[Plan]:
 
 
 def _keep_best(bench: Bench, plans: Sequence[Plan], done: Mapping[str, Outcome]) -> str:
-    """Which route retrieves validation pairs best; the weights of the others are deleted."""
+    """Which route ends with what retrieves validation pairs best; the weights of the others are
+    deleted."""
     scores = {p.name: bench.validated(done[p.name], done[p.name].last) for p in plans}
     best = max(scores, key=lambda name: scores[name])
     for plan in plans:

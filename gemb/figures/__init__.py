@@ -2,9 +2,11 @@
 
 from gemb.figures.audio_uses import (
     device_table,
+    labels_examples,
     labels_table,
     routing_examples,
     routing_table,
+    searches_examples,
     searches_table,
 )
 from gemb.figures.esc50_transfer import (
@@ -101,6 +103,7 @@ __all__ = [
     "gains_table",
     "gallery",
     "gap_table",
+    "labels_examples",
     "labels_table",
     "lengths_table",
     "main_frame",
@@ -123,6 +126,7 @@ __all__ = [
     "routing_examples",
     "routing_table",
     "said_table",
+    "searches_examples",
     "searches_table",
     "shared_table",
     "small_gap",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 
 import pandas as pd
 
-from gemb.data import released
+from gemb.data import manifests, released
 from gemb.figures.shown import Shown, medium, percent, table
 from gemb.records import AudioEncoderRecord
 
@@ -37,24 +38,32 @@ def routing_table(record: AudioEncoderRecord) -> Shown:
 
 def routing_examples(record: AudioEncoderRecord) -> Shown:
     """Some of the commands to listen to, with the tools they went to."""
-    files = released.samples()
-    cells, lines = [], []
+    cells = []
     for n, example in enumerate(record.uses.routing[0].examples):
         told = [
             f"{w.name}: {w.examples[n].tool} {'✓' if w.examples[n].tool == example.meant else '✗'}"
             for w in record.uses.routing
         ]
-        said = f"“{example.said}”, meant for {example.meant}"
-        lines.append("; ".join([said, *told]))
-        path = files.get(example.item)
-        sound = medium(path, example.said) + "<br>" if path else ""
-        cells.append(
+        cells.append((example.item, [f"“{example.said}”, meant for {example.meant}", *told]))
+    return _players(cells)
+
+
+def _players(cells: Sequence[tuple[str, list[str]]]) -> Shown:
+    """Sounds to listen to, where the file is released, each with lines about it."""
+    files = released.samples()
+    markup, text = [], []
+    for item, about in cells:
+        sound, lines = "", list(about)
+        if item in files:
+            sound = medium(files[item], about[0]) + "<br>"
+            source = manifests.get(released.source_of(item))
+            lines.append(f"from {source.name}, {source.licence.partition(' (')[0]}")
+        text.append("; ".join(lines))
+        markup.append(
             '<div style="display:inline-block;vertical-align:top;margin:0.4em;max-width:240px;'
-            f'font-size:0.85em">{sound}{html.escape(said)}<br>'
-            + "<br>".join(map(html.escape, told))
-            + "</div>"
+            f'font-size:0.85em">{sound}{"<br>".join(map(html.escape, lines))}</div>'
         )
-    return Shown(f"<div>{''.join(cells)}</div>", "\n".join(lines))
+    return Shown(f"<div>{''.join(markup)}</div>", "\n".join(text))
 
 
 def labels_table(record: AudioEncoderRecord) -> Shown:
@@ -64,7 +73,6 @@ def labels_table(record: AudioEncoderRecord) -> Shown:
         {
             "encoder": w.encoder,
             "right label": percent(w.accuracy),
-            **{f"“{e.caption}”": ", ".join(e.labels) for e in w.examples},
         }
         for w in found
     ]
@@ -78,8 +86,24 @@ def labels_table(record: AudioEncoderRecord) -> Shown:
     return table(
         pd.DataFrame(rows),
         "open_audio_encoder_labels",
-        about + "Beside the best model stands YAMNet, its AudioSet classes read by MiniLM. Then "
-        "the first sounds, by caption, with the three labels nearest to each.",
+        about + "Beside the best model stands YAMNet, its AudioSet classes read by MiniLM.",
+    )
+
+
+def labels_examples(record: AudioEncoderRecord) -> Shown:
+    """Some of the sounds to listen to, with the three labels nearest to each."""
+    found = record.uses.labelling
+    return _players(
+        [
+            (
+                e.item,
+                [
+                    f"“{e.caption}”",
+                    *(f"{w.encoder}: {', '.join(w.examples[n].labels)}" for w in found),
+                ],
+            )
+            for n, e in enumerate(found[0].examples if found else [])
+        ]
     )
 
 
@@ -99,6 +123,17 @@ def searches_table(record: AudioEncoderRecord) -> Shown:
         "open_audio_encoder_searches",
         "Test clips searched by a text or by another clip: captions of the three nearest, with "
         "their cosine.",
+    )
+
+
+def searches_examples(record: AudioEncoderRecord) -> Shown:
+    """The sounds asked with, to listen to, with what they find."""
+    return _players(
+        [
+            (s.item, [f"asked with “{s.query}”", "found: " + ", ".join(c for c, _ in s.found)])
+            for s in record.uses.searches
+            if s.kind == "sound"
+        ]
     )
 
 

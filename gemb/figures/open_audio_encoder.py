@@ -88,10 +88,15 @@ def routes_table(record: AudioEncoderRecord) -> Shown:
         "cvR@5, per cent, with 95% intervals: is a right one among the first five? Documents that "
         "tie are taken in every order equally often. Parameters are those of the language model's "
         f"body (its first {record.whole} layers, where none are taken away) and the projection, "
-        "without the frozen audio encoders; minutes and steps are of "
+        f"without the frozen audio encoders{_frozen(record)}; minutes and steps are of "
         "training, with the alignment that several routes share; the loss is the last, "
-        "beside that of who cannot tell the pairs of a batch apart.",
+        "beside that of who cannot tell the pairs of a batch apart. The best is chosen among "
+        "what each route ends with.",
     )
+
+
+def _frozen(record: AudioEncoderRecord) -> str:
+    return f", which add {_millions(record.frozen)} to every route" if record.frozen else ""
 
 
 def other_metrics_table(record: AudioEncoderRecord) -> Shown:

@@ -118,6 +118,7 @@ class Search(Strict):
 
     kind: str  # of the query: text or sound
     query: str  # its words, or its caption
+    item: str = ""  # the sound asked with
     among: int
     found: list[tuple[str, float]]  # caption and cosine, nearest first
 
@@ -162,6 +163,7 @@ class AudioEncoderRecord(Strict):
     pairs: dict[str, dict[str, int]]  # subset, then split: clips
     texts: int  # pairs of texts trained on
     whole: int  # layers of the model before pruning
+    frozen: int = 0  # parameters of the audio encoders, the same for every route
     small: int  # layers where batch sizes and styles are compared
     models: list[AudioModel]
     batches: list[BatchPoint]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from gemb.data.fetch import fetch
 from gemb.data.media import decode_audio
-from gemb.encoders.moonshine import MoonshineBase
+from gemb.encoders.moonshine import PARAMETERS, MoonshineBase
 
 # "Turn on the kitchen light." by eSpeak NG, voice en-us.
 SPEECH = Path(__file__).with_name("turn_on_the_kitchen_light.ogg")
@@ -41,3 +42,14 @@ def test_lengths_it_does_not_take(model: MoonshineBase, seconds: float) -> None:
 def test_transcripts_end(model: MoonshineBase) -> None:
     noise = np.random.default_rng(0).standard_normal(16_000).astype(np.float32) * 0.1
     assert len(model.transcribe(noise)) < 100
+
+
+def test_parameters_are_those_of_the_graph() -> None:
+    from onnxruntime.tools.ort_format_model.ort_flatbuffers_py.fbs.InferenceSession import (
+        InferenceSession,
+    )
+
+    data = (fetch("moonshine-base") / "encoder_model.ort").read_bytes()
+    graph = InferenceSession.GetRootAsInferenceSession(data, 0).Model().Graph()
+    weights = [graph.Initializers(n) for n in range(graph.InitializersLength())]
+    assert sum(math.prod(map(w.Dims, range(w.DimsLength()))) for w in weights) == PARAMETERS

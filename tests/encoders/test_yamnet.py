@@ -9,7 +9,7 @@ import pytest
 
 from gemb.data.fetch import fetch
 from gemb.data.media import decode_audio
-from gemb.encoders.yamnet import YamNet, patches
+from gemb.encoders.yamnet import PARAMETERS, YamNet, patches
 
 # "Turn on the kitchen light." by eSpeak NG, voice en-us.
 SPEECH = Path(__file__).with_name("turn_on_the_kitchen_light.ogg")
@@ -59,3 +59,7 @@ def test_a_tone_lights_its_mel_band() -> None:
     """64 bands centred every 39.8 mel from 225 on; 1032 Hz is 1021 mel, the centre of number 20."""
     patch = patches(np.sin(2 * np.pi * 1032 * SECONDS[:16_000]).astype(np.float32))[0]
     assert (patch.argmax(axis=1) == 20).all()
+
+
+def test_parameters_are_those_of_the_weights_file() -> None:
+    assert (fetch("yamnet") / "model.data").stat().st_size == 4 * PARAMETERS

@@ -34,3 +34,18 @@ def test_labels_are_scored_over_all_sounds_and_shown_once_a_caption(tmp_path):
         ("s2", "cat", "cat"),
         ("s3", "owl", "owl"),
     ]
+
+
+def test_sounds_that_may_be_put_on_a_page_are_shown_first():
+    def sound(number, caption, package):
+        media = Media.from_text(caption)
+        return Item(f"s{number}", "audio", media, caption, meta={"package": package})
+
+    sounds = [
+        sound(0, "dog", "tuxpaint-stamps"),
+        sound(1, "cat", "tuxpaint-stamps"),
+        sound(2, "dog", "scratch"),
+        sound(3, "owl", "sonic-pi-samples"),
+    ]
+    assert [i.id for i in audio_uses.examples(sounds)] == ["s2", "s3", "s1"]
+    assert [audio_uses.may_be_shown(i) for i in sounds] == [False, False, True, True]
