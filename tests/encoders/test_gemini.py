@@ -315,6 +315,22 @@ def test_a_limit_of_dollars_stops_before_it_is_passed(served, tmp_path):
         encoder.encode(texts(1))
 
 
+@pytest.mark.parametrize("kind", ["slow", "cut"])
+def test_an_attempt_without_an_answer_counts_as_paid(served, tmp_path, kind):
+    hook = served(Faults(1.0, [kind], slow=0.6))  # each batch fails twice
+    encoder = quick(concurrency=1, timeout=0.3)
+    encoder.price = lambda amount: 0.01 * amount.contents
+    items = texts(4)
+    check(items, encoder.encode(items))
+    assert encoder.spent == pytest.approx(3 * 0.04)
+    encoder = quick(concurrency=1, timeout=0.3)
+    encoder.price, encoder.limits.max_dollars = lambda amount: 0.01 * amount.contents, 0.1
+    items = texts(8)[4:]
+    with pytest.raises(GeminiError, match=r"would pass the limit of \$0\.10 \(\$0\.0800 spent\)"):
+        embed(items, encoder, Store(tmp_path))
+    assert hook.sizes == [4] * (3 + 2), "no third attempt"
+
+
 def test_prices_are_those_of_the_list():
     ravdess = Amount(contents=1440, seconds=1440 * 4)
     assert dollars("gemini-embedding-2", ravdess) == pytest.approx(0.92, abs=0.02)

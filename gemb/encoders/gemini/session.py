@@ -92,7 +92,8 @@ class Session:
         self._refused_batches: list[Batch] = []
         self._rows: dict[int, dict[int, np.ndarray]] = {}  # of items whose parts are not all there
         self._failed: set[int] = set()
-        self._dollars_under_way = 0.0
+        # dollars put aside for what each task has under way
+        self._put_aside: dict[asyncio.Task[None] | None, float] = {}
         self._tokens_estimated = self._tokens_reported = 0.0
         self._refused_in_a_row = 0
         self._stopped = False
@@ -110,7 +111,7 @@ class Session:
                 f"no price is known for {encoder.model}, so that no sum can be kept to: leave the "
                 "limit away, or choose a model with a price"
             )
-        async with wire.Client(secret, encoder.timeout) as self._wire:
+        async with wire.Client(secret, encoder.timeout, self._unanswered) as self._wire:
             client = genai.Client(
                 api_key=secret,
                 vertexai=False,
@@ -271,18 +272,26 @@ class Session:
         """The price of a request, put aside while it is under way; refused above the limit."""
         # Estimated, and scaled by what the estimates have been short of so far.
         scale = max(1.0, self._tokens_reported / (self._tokens_estimated or 1.0))
-        price = (self._encoder.price(amount) or 0.0) * scale
+        task = asyncio.current_task()
+        self._put_aside[task] = (self._encoder.price(amount) or 0.0) * scale
+        try:
+            self._keep_to_the_limit()
+            yield
+        finally:
+            del self._put_aside[task]
+
+    def _unanswered(self) -> None:
+        """Count an attempt that may have been paid for; ask again only within the limit."""
+        self._encoder.spent += self._put_aside[asyncio.current_task()]
+        self._keep_to_the_limit()
+
+    def _keep_to_the_limit(self) -> None:
         spent, limit = self._encoder.spent, self._encoder.limits.max_dollars
-        if limit is not None and spent + self._dollars_under_way + price > limit:
+        if limit is not None and spent + sum(self._put_aside.values()) > limit:
             raise GeminiError(
                 f"the next request would pass the limit of ${limit:.2f} (${spent:.4f} spent); what "
                 "was embedded is stored: raise the limit and run it again to go on"
             )
-        self._dollars_under_way += price
-        try:
-            yield
-        finally:
-            self._dollars_under_way -= price
 
     def _pay(self, amount: Amount, response: types.EmbedContentResponse) -> None:
         usage = response.usage_metadata

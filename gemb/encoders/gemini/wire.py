@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -51,11 +52,17 @@ class Client(httpx2.AsyncClient):
     Requests wait as long as the server has asked any of them to, which Google's client does not
     heed; a connection that is cut is tried again, as it does where none can be made; and the key
     is struck out of every refusal, before it can get into a message or a log.
+
+    Args:
+        secret: The key.
+        timeout: Seconds.
+        unanswered: Called in the request's task when an attempt went out and no answer came, which
+            may have been paid for; if it raises, there is no further attempt.
     """
 
-    def __init__(self, secret: str, timeout: float):
+    def __init__(self, secret: str, timeout: float, unanswered: Callable[[], None]):
         super().__init__(timeout=timeout)
-        self._secret = secret.encode()
+        self._secret, self._unanswered = secret.encode(), unanswered
         self._not_before = 0.0  # the loop's time until which the server asked to wait
         self.stopped = False  # nothing more is to go out
         self.under_way: set[asyncio.Task[Any] | None] = set()  # tasks with a request on the wire
@@ -64,7 +71,7 @@ class Client(httpx2.AsyncClient):
         """One attempt.
 
         Raises:
-            GeminiError: The quota is spent.
+            GeminiError: The quota is spent, or the limit of what may be paid is reached.
         """
         clock = asyncio.get_running_loop().time
         while (seconds := self._not_before - clock()) > 0:
@@ -75,8 +82,14 @@ class Client(httpx2.AsyncClient):
         self.under_way.add(task)
         try:
             response = await super().send(request, **options)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout):
+            raise  # nothing went out
         except (httpx2.NetworkError, httpx2.ProtocolError) as error:
+            self._unanswered()
             raise httpx2.ConnectError(f"cut off: {error}", request=request) from None
+        except httpx2.TimeoutException:
+            self._unanswered()
+            raise
         finally:
             self.under_way.discard(task)
         if response.status_code != 200 and self._secret in response.content:
