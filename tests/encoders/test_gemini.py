@@ -124,6 +124,18 @@ def test_media_are_sent_as_they_are_or_converted_and_always_alike(served, item, 
     assert list(hook.answered) == [sent or item.media.bytes()]
 
 
+def test_a_picture_too_large_for_a_request_is_named_and_not_sent(served):
+    hook = served(Faults())
+    noise = np.random.default_rng(0).integers(0, 256, (2200, 2200, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, format="PNG", compress_level=0)
+    large, small = medium("image", buffer.getvalue(), "large"), medium("image", picture(), "small")
+    failure, rows = quick().encode([large, small])
+    assert "image/large: the picture has 15 MB" in failure.reason
+    np.testing.assert_allclose(rows[0], vector(small.media.bytes()), atol=1e-6)
+    assert list(hook.answered) == [small.media.bytes()]
+
+
 def test_chunks_are_contents_of_their_own(served):
     served(Faults(largest=4))
     data = tone(7.3)

@@ -89,6 +89,13 @@ def contents(number: int, item: Item, seconds: float | None) -> list[Content]:
             mime_type = "image/jpeg"
         else:
             data, mime_type = encode_png(image), "image/png"
+        if len(data) > MAX_BYTES:
+            raise MediaError(
+                item.id,
+                f"the picture has {len(data) / 1e6:.0f} MB, and a request takes "
+                f"{MAX_BYTES / 1e6:.0f} MB",
+                "make it smaller",
+            )
         sent = [(data, mime_type, one + Amount(images=1))]
     else:
         samples = decode_audio(data, suffix=item.media.suffix, name=item.id)
