@@ -143,18 +143,19 @@ def items_of(
     def here(dataset: str) -> bool:
         return fetching or all(states[m] for m in _with_needs([dataset]))
 
+    everything = profile.source == "official" and not names
+    smaller = multitask_scaling.asked(profile, profile.encoder)
     out: list[Vectors] = []
     for name in names or profile.tasks:
         if not here(tasks.get(name, profile.source).dataset):
-            out.append(_guess(profile, name, [w.name for w in out if w.guessed]))
+            samples = (profile, smaller) if everything else (profile,)
+            out.append(_guess(samples, name, [w.name for w in out if w.guessed]))
             continue
         ready = single_task.select(profile, name)
         known = {i.media.key for w in out for i in w.todo}
         out.append(_lacking(name, ready.items, encoder, "whole", ready.loaded.source, known))
-    if profile.source == "official" and not names:
+    if everything:
         out += _of_sections(profile, encoder, here)
-        # where data are not here, the sizes above are upper bounds that hold this too
-        smaller = multitask_scaling.asked(profile, profile.encoder)
         some = [t for t in profile.tasks if here(tasks.get(t, profile.source).dataset)]
         items = [i for t in some for i in single_task.select(smaller, t).items]
         known = {i.media.key for w in out for i in w.todo if w.view == "whole"}
@@ -233,16 +234,20 @@ def price(wanted: Sequence[Vectors], encoder: Paid) -> None:
                 bar.update(1)
 
 
-def _guess(profile: Profile, name: str, before: Sequence[str]) -> Vectors:
+def _guess(samples: Sequence[Profile], name: str, before: Sequence[str]) -> Vectors:
     """At most what the sizes say: each protocol's sample, and what is tested in further folds.
 
     Datasets that are made from the same one, as RAVDESS' two, are taken to share their items with
     a task ``before``.
+
+    Args:
+        samples: The profile, and what is sampled beside it: taken to share no item.
+        name: Of the task.
+        before: Tasks that are guessed already.
     """
+    profile = samples[0]
     sizes, task = profile.sizes_of(name), tasks.get(name, profile.source)
-    count = len(profile.protocols) * (sizes.train + sizes.val + sizes.test)
-    if task.split == "folds" and "leak-free" in profile.protocols:
-        count += (sizes.folds - 1) * (sizes.train + sizes.val)
+    count = sum(_sampled(p, name) for p in samples)
     manifest = manifests.get(task.dataset)
     count = min(count, manifest.items or count)
     others = [manifests.get(tasks.get(b, profile.source).dataset) for b in before]
@@ -254,6 +259,14 @@ def _guess(profile: Profile, name: str, before: Sequence[str]) -> Vectors:
     if task.modality == "audio":
         return _of_mean_length(name, count, task.dataset, "whole")
     return _pictures(name, count)
+
+
+def _sampled(profile: Profile, name: str) -> int:
+    sizes = profile.sizes_of(name)
+    count = len(profile.protocols) * (sizes.train + sizes.val + sizes.test)
+    if tasks.get(name, profile.source).split == "folds" and "leak-free" in profile.protocols:
+        count += (sizes.folds - 1) * (sizes.train + sizes.val)
+    return count
 
 
 def _pictures(name: str, count: int) -> Vectors:
