@@ -53,6 +53,9 @@ define install
 	@if [ -z '$(PYTHON)' ]; then \
 	  echo 'No Python 3.11 or later was found. Install one, or name it: make PYTHON=/path/to/python' >&2; \
 	  exit 1; fi
+	@case '$(OFFLINE)' in ''|0|no|false) ;; *) \
+	  echo 'OFFLINE is set, and .venv is not there or older than the pins: run this once without' \
+	    'OFFLINE, where pip can reach its packages.' >&2; exit 1;; esac
 	@echo 'Setting up .venv: up to 640 MB of Python packages to download with a CPU build of torch'
 	@echo '(a CUDA build: some 3 GB more), 2.5 GB of disk, 4 to 8 minutes.'
 	@'$(PYTHON)' -m venv .venv

@@ -63,7 +63,7 @@ class Cost:
 
     task: str
     seconds: float
-    dollars: float
+    dollars: float | None
 
 
 Records = dict[str, Any]
@@ -288,7 +288,7 @@ def _not_run(claim: str, study: str, why: str) -> Row:
 
 
 def costs(found: Records) -> list[Cost]:
-    """Seconds and dollars of each task: embedding, all trainings of the fixed split, answering.
+    """Seconds and dollars of each task: embedding, one training of the fixed split, answering.
 
     Of sections 2 and 4 all their trainings, whenever they were done.
     """
@@ -343,8 +343,13 @@ def markdown(found: Records) -> str:
             if "librispeech_failure" in found:
                 mine.append("Open-vocabulary STT")
         lines.append(f"| {name} | {', '.join(theirs) or '–'} | {', '.join(mine) or '–'} |")
-    lines += ["", "| task | seconds | dollars |", "|---|---|---|"]
-    lines += [f"| {c.task} | {c.seconds:.0f} | {c.dollars:.2f} |" for c in costs(found)]
+    lines += ["", "What a task takes: embedding its items, one training, answering.", ""]
+    lines += ["| | seconds | dollars |", "|---|---|---|"]
+    lines += [
+        f"| {c.task} | {c.seconds:.0f} | "
+        f"{'not known' if c.dollars is None else f'{c.dollars:.2f}'} |"
+        for c in costs(found)
+    ]
     return "\n".join(lines) + "\n"
 
 

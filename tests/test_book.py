@@ -55,6 +55,13 @@ def test_the_method_page_states_what_the_formula_gives():
         assert f"| {k} | {num_parameters(3072, 3072, 2560, k):,} |" in text
 
 
+def test_tables_made_from_records_have_their_csv_beside_them():
+    book = paper.ROOT / "book"
+    for page, name in (("index", "single_task"), ("results", "report")):
+        assert f"<records/{name}.csv>" in (book / f"{page}.md").read_text(encoding="utf-8")
+        assert (book / "records" / f"{name}.csv").is_file()
+
+
 def test_markdown_of_the_readme_and_the_first_page_is_the_records():
     record = paper.PUBLISHED_SUMMARY
     assert record.read_text(encoding="utf-8").strip() in (paper.ROOT / "README.md").read_text(

@@ -127,8 +127,9 @@ esac
     return tmp_path
 
 
-def make(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def make(tree: Path, *arguments: str, offline: str = "") -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    environment["OFFLINE"] = offline
     return subprocess.run(
         ["make", f"PYTHON={tree / 'fake-python'}", *arguments],
         cwd=tree,
@@ -207,6 +208,17 @@ def test_no_python_is_explained(tree: Path) -> None:
     result = make(tree, "paper", "PYTHON=")
     assert result.returncode != 0
     assert "No Python 3.11 or later" in result.stderr
+
+
+@needs_make
+def test_offline_installs_nothing_and_runs_what_is_installed(tree: Path) -> None:
+    refused = make(tree, "paper", offline="1")
+    assert refused.returncode != 0 and "OFFLINE is set" in refused.stderr
+    assert calls(tree) == []
+    assert make(tree, "paper", offline="0").returncode == 0
+    assert len(calls(tree)) == 3
+    assert make(tree, "paper", offline="1").returncode == 0
+    assert calls(tree) == ["gemb paper --profile local --from run"]
 
 
 @needs_make

@@ -10,6 +10,7 @@ def method(name, value=0.5, **more):
 
 
 def result(task, protocol="leak-free", **more):
+    more = {"source": "raw", "price_usd": 0.0} | more
     return TaskResult(
         task=task,
         protocol=protocol,
@@ -19,7 +20,6 @@ def result(task, protocol="leak-free", **more):
         n_test=5,
         classes=["bag", "coat"],
         groups=5,
-        source="raw",
         methods=[
             method("adaptor", 0.8, outside=0.1),
             method(
@@ -38,7 +38,6 @@ def result(task, protocol="leak-free", **more):
         seconds_training=2,
         seconds_answering=3,
         items_per_second=4,
-        price_usd=0,
         **more,
     )
 
@@ -61,6 +60,32 @@ def test_the_main_table_labels_the_studys_numbers_and_the_stand_ins(record):
     ]
     assert list(frame["adaptor"]) == ["80.0 (70.0–90.0)"] * 2
     assert "stand-in: ten words by synthetic voices" in repr(figures.data_table(record))
+
+
+def test_a_stand_in_is_starred_wherever_a_number_on_it_stands(record):
+    starred = (
+        figures.main_table,
+        figures.gap_table,
+        figures.controls_table,
+        figures.cost_table,
+    )
+    for shown in (figure(record) for figure in starred):
+        assert "Word-level STT*" in repr(shown) and "* stand-in data" in repr(shown)
+        assert "Clothing classification*" not in repr(shown)
+    assert "Word-level STT*" in repr(figures.confusions(figures.worst(record)))
+
+
+def test_it_is_said_where_released_vectors_took_the_place_of_raw_data(record):
+    record.results[1] = result("words", source="released")
+    text = repr(figures.data_table(record))
+    assert "raw data" in text and "released vectors" in text
+
+
+def test_a_price_is_shown_as_it_is_known(record):
+    assert "0.00" in repr(figures.cost_table(record))
+    for price, said in ((1.234, "1.23"), (None, "not known")):
+        record.results[1] = result("words", price_usd=price)
+        assert said in repr(figures.cost_table(record))
 
 
 def test_a_gap_is_shown_with_what_it_is_made_of(record):

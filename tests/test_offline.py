@@ -8,6 +8,7 @@ import pytest
 
 # Whatever the run does, in this process, ends at the first address that is not this machine.
 GUARDED = """
+import os
 import sys
 
 def guard(event, arguments):
@@ -16,8 +17,11 @@ def guard(event, arguments):
     if event == "socket.connect" and isinstance(arguments[1], tuple):
         if arguments[1][0] not in ("127.0.0.1", "::1"):
             raise SystemExit(f"connected to {arguments[1][0]}")
-    if event == "subprocess.Popen" and str(arguments[0]).rpartition("/")[2] in ("pip", "apt-get"):
-        raise SystemExit(f"called {arguments[0]}")
+    if event == "subprocess.Popen":
+        program, words = arguments[0], arguments[1]
+        named = [program, *([words] if isinstance(words, (str, bytes)) else words)]
+        if {os.path.basename(os.fsdecode(n)) for n in named} & {"pip", "apt-get"}:  # or -m pip
+            raise SystemExit(f"called {words}")
 
 sys.addaudithook(guard)
 from gemb import profiles
@@ -38,10 +42,19 @@ def test_a_whole_run_touches_no_network():
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "answered 2" in done.stdout
-    # and the guard would have seen it
+
+
+@pytest.mark.parametrize(
+    ("attempt", "said"),
+    [
+        ("import socket; socket.create_connection(('192.0.2.1', 80), 0.1)", "192.0.2.1"),
+        ("import subprocess; subprocess.run([sys.executable, '-m', 'pip', 'list'])", "called"),
+        ("import subprocess; subprocess.run(['/usr/bin/apt-get', 'update'])", "called"),
+    ],
+)
+def test_the_guard_would_have_seen_it(attempt, said):
+    guard = GUARDED.partition("from gemb")[0]
     seen = subprocess.run(
-        [sys.executable, "-c", GUARDED.partition("from gemb")[0]
-         + "import socket; socket.create_connection(('192.0.2.1', 80), 0.1)"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert "192.0.2.1" in seen.stderr
+        [sys.executable, "-c", guard + attempt], capture_output=True, text=True, check=False
+    )
+    assert said in seen.stderr and seen.returncode == 1

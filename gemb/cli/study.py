@@ -79,9 +79,8 @@ def _say_costs(profile: profiles.Profile) -> None:
     absent = [states[n] for n in wanted if not states[n].present]
     size = sum(s.manifest.download_bytes for s in absent)
     if absent:
-        typer.echo(
-            f"to download: {size / 1e6:.0f} MB ({', '.join(s.manifest.name for s in absent)})"
-        )
+        what = "not here, and OFFLINE is set" if fetching.offline() else "to download"
+        typer.echo(f"{what}: {size / 1e6:.0f} MB ({', '.join(s.manifest.name for s in absent)})")
     typer.echo(f"cache: {fetching.cache_dir()}")
 
 

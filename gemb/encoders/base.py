@@ -163,6 +163,13 @@ class Paid(Protocol):
         ...
 
 
+def price_of(encoder: Encoder, items: Sequence[Item], view: str = "whole") -> float | None:
+    """Dollars for the vectors of ``items``: 0 where the encoder is free, ``None`` if not known."""
+    if not isinstance(encoder, Paid):
+        return 0.0
+    return encoder.price(sum((encoder.amount(i, view) for i in items), Amount()))
+
+
 def encode_each(
     encoder: Encoder,
     items: Sequence[Item],

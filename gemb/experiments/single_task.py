@@ -20,6 +20,7 @@ from gemb.data.items import Item
 from gemb.data.load import Loaded, load
 from gemb.data.splits import Fold, leak_free_folds, random_fold
 from gemb.embed import Embedded
+from gemb.encoders.base import price_of
 from gemb.evaluate import Examples, predict, virtual_tokens
 from gemb.experiments import measured, runs
 from gemb.experiments.runs import Outcome, Run
@@ -42,6 +43,7 @@ class Prepared:
     loaded: Loaded
     folds: dict[Protocol, list[Fold]]
     embedded: Embedded = field(default_factory=Embedded)
+    price: float | None = 0.0  # dollars for its vectors
     store: Store = field(init=False)
 
     @property
@@ -137,6 +139,7 @@ def prepare(profile: Profile, folder: Path | None = None) -> tuple[list[Prepared
         for failure in ready.embedded.failures:
             log.warning("%s: %s left out: %s", name, failure.item_id, failure.reason)
         ready.folds = {p: [_known(f, ready.embedded) for f in fs] for p, fs in ready.folds.items()}
+        ready.price = price_of(encoder, ready.items)
         seconds += ready.embedded.seconds
         out.append(ready)
     return out, slug, seconds
@@ -429,7 +432,7 @@ def _result(
         seconds_training=float(np.mean(train_seconds)),
         seconds_answering=float(np.mean([outcomes[r.key].answer_seconds for r in main_runs])),
         items_per_second=passes / sum(train_seconds),
-        price_usd=0.0,
+        price_usd=ready.price,
     )
 
 

@@ -39,7 +39,13 @@ def data_of(result: TaskResult) -> str:
     return f"stand-in: {task.stand_in}" if task.stand_in else task.paper_dataset
 
 
-def _title(result: TaskResult) -> str:
+# Under every table whose titles are starred.
+STARRED = "* stand-in data."
+# What a result's ``source`` is called.
+VECTORS = {"raw": "raw data", "released": "released vectors", "official": "the study's own data"}
+
+
+def title_of(result: TaskResult) -> str:
     """The task's title, starred where its data are a stand-in."""
     task = tasks.get(result.task, result.source)
     return task.title + ("*" if task.stand_in else "")
@@ -49,8 +55,9 @@ def data_table(record: SingleTaskRecord, protocol: str = "leak-free") -> Shown:
     """What is run: data, sizes and prompt of each task."""
     rows = [
         {
-            "task": _title(result),
+            "task": title_of(result),
             "data here": data_of(result),
+            "vectors from": VECTORS[result.source],
             "the study's data": tasks.get(result.task).paper_dataset,
             "prompt": tasks.get(result.task).prompt,
             "answers": len(result.classes),
@@ -65,7 +72,7 @@ def data_table(record: SingleTaskRecord, protocol: str = "leak-free") -> Shown:
         pd.DataFrame(rows),
         "single_task_data",
         f"What is run, {protocol} split, profile {record.provenance.profile}; of tasks "
-        "cross-validated over groups, training items are those of one fold. * stand-in data.",
+        f"cross-validated over groups, training items are those of one fold. {STARRED}",
     )
 
 
@@ -84,7 +91,7 @@ def main_frame(
             continue
         task, main = tasks.get(result.task), result.method("adaptor")
         row: dict[str, Any] = {
-            "task": _title(result),
+            "task": title_of(result),
             "adaptor": percent(main.accuracy),
             "macro": percent(main.macro_accuracy),
             "± seeds": _spread(main.accuracy),
@@ -115,7 +122,7 @@ def main_table(
         main_frame(record, published, protocol),
         f"single_task_{protocol}",
         f"Exact match in per cent with 95% intervals, {protocol} split, profile "
-        f"{record.provenance.profile}. * stand-in data. The last column is the study's, on its "
+        f"{record.provenance.profile}. {STARRED} The last column is the study's, on its "
         "own data, encoder and language model.",
     )
 
@@ -166,7 +173,7 @@ def gap_table(record: SingleTaskRecord) -> Shown:
         head = method_of(result, "MLP head")
         rows.append(
             {
-                "task": _title(result),
+                "task": title_of(result),
                 "adaptor − logistic regression": percent(regression.difference),
                 "at most 3 points, or more than 6 excluded": "yes" if small_gap(result) else "no",
                 "adaptor − MLP head": percent(head.difference) if head else "–",
@@ -186,10 +193,11 @@ def gap_table(record: SingleTaskRecord) -> Shown:
         "the adaptor had too few steps. The baselines' "
         "penalties are chosen for each task on validation items, "
         + (
-            "and so is the adaptor's noise."
+            "and so is the adaptor's noise. "
             if record.provenance.settings.get("noise_by_task")
-            else "the adaptor's noise is not."
-        ),
+            else "the adaptor's noise is not. "
+        )
+        + STARRED,
     )
 
 
@@ -235,7 +243,7 @@ def splits_table(record: SingleTaskRecord) -> Shown:
         group = tasks.get(task, fixed.source).grouped_by
         rows.append(
             {
-                "task": tasks.get(task).title,
+                "task": title_of(fixed),
                 "leak-free means": "none exists: a random split, fixed"
                 if fixed.split == "none"
                 else {
@@ -257,7 +265,7 @@ def splits_table(record: SingleTaskRecord) -> Shown:
     return table(
         pd.DataFrame(rows),
         "single_task_splits",
-        "How much of the score is leakage: the same items under both splits, per cent.",
+        f"How much of the score is leakage: the same items under both splits, per cent. {STARRED}",
     )
 
 
@@ -266,7 +274,7 @@ def others_table(record: SingleTaskRecord) -> Shown:
     known = {"adaptor", *BASELINES, *ABLATIONS}
     rows = [
         {
-            "task": tasks.get(r.task).title,
+            "task": title_of(r),
             "method": m.method,
             "exact match": percent(m.accuracy),
             "macro": percent(m.macro_accuracy),
@@ -280,7 +288,7 @@ def others_table(record: SingleTaskRecord) -> Shown:
     return table(
         pd.DataFrame(rows),
         "single_task_others",
-        "Methods that see something else than the vector, in per cent.",
+        f"Methods that see something else than the vector, in per cent. {STARRED}",
     )
 
 
@@ -290,7 +298,6 @@ def subsets_table(record: SingleTaskRecord) -> Shown:
     for result in record.results:
         if result.protocol != "leak-free":
             continue
-        title = tasks.get(result.task).title
         for where, items, methods, extra in [
             ("main", result.n_test, result.methods, result.extra),
             *((s.subset, s.items, s.methods, s.extra) for s in result.subsets),
@@ -300,7 +307,7 @@ def subsets_table(record: SingleTaskRecord) -> Shown:
             by_name = {m.method: m for m in methods}
             rows.append(
                 {
-                    "task": title,
+                    "task": title_of(result),
                     "items": where,
                     "count": items,
                     "adaptor": percent(by_name["adaptor"].accuracy),
@@ -313,7 +320,7 @@ def subsets_table(record: SingleTaskRecord) -> Shown:
         pd.DataFrame(rows),
         "single_task_subsets",
         "Items reported apart, exact match in per cent with 95% intervals; other measures "
-        "in per cent.",
+        f"in per cent. {STARRED}",
     )
 
 
@@ -328,7 +335,7 @@ def controls_table(record: SingleTaskRecord) -> Shown:
             chance = 1 / len(result.classes)
             rows.append(
                 {
-                    "task": tasks.get(result.task).title,
+                    "task": title_of(result),
                     "what the adaptor sees": "its vectors"
                     if found.method == "adaptor"
                     else found.method,
@@ -342,7 +349,8 @@ def controls_table(record: SingleTaskRecord) -> Shown:
     return table(
         pd.DataFrame(rows),
         "single_task_controls",
-        "Controls in per cent: without the right vector nothing should be left but chance.",
+        "Controls in per cent: without the right vector nothing should be left but chance. "
+        + STARRED,
     )
 
 
@@ -365,7 +373,7 @@ def ablations_table(record: SingleTaskRecord) -> Shown:
             if found is not None:
                 rows.append(
                     {
-                        "task": tasks.get(result.task).title,
+                        "task": title_of(result),
                         "adaptor": words,
                         "exact match": percent(found.accuracy),
                         "full adaptor − this": percent(found.difference),
@@ -375,7 +383,7 @@ def ablations_table(record: SingleTaskRecord) -> Shown:
         pd.DataFrame(rows),
         "single_task_ablations",
         "What the last layer's closed-form start and what the training through the language "
-        "model contribute, per cent; the full adaptor's row is the mean over its seeds.",
+        f"model contribute, per cent; the full adaptor's row is the mean over its seeds. {STARRED}",
     )
 
 
@@ -383,12 +391,12 @@ def cost_table(record: SingleTaskRecord) -> Shown:
     """Seconds and price of each task."""
     rows = [
         {
-            "task": tasks.get(r.task).title,
+            "task": title_of(r),
             "embedding, s": f"{r.seconds_embedding:.0f}",
             "one training, s": f"{r.seconds_training:.0f}",
             "items a second": f"{r.items_per_second:.0f}",
             "answering, s": f"{r.seconds_answering:.1f}",
-            "price, $": f"{r.price_usd:.2f}",
+            "price, $": "not known" if r.price_usd is None else f"{r.price_usd:.2f}",
             "answers that differ, batched or alone": "–"
             if r.batch_disagreement is None
             else f"{r.batch_disagreement:.0%}",
@@ -399,10 +407,12 @@ def cost_table(record: SingleTaskRecord) -> Shown:
     return table(
         pd.DataFrame(rows),
         "single_task_cost",
-        "What a task takes here. Embedding counts only what this run computed; vectors already "
-        "stored take no time. The open encoder costs nothing a call. Last column: of the first 16 "
-        "test items; in float32 it is 0, in bfloat16 products are rounded differently in batches "
-        "of different sizes.",
+        "What a task takes here. Embedding is from raw media, by the seconds an item that it took "
+        "when the vectors were made; 0 where they are released ones. Training and answering are "
+        "means over folds and seeds. The price is that of embedding, by the list and the tokens "
+        "estimated of the media; an encoder that runs here costs nothing. Last column: of the "
+        "first 16 test items; in float32 it is 0, in bfloat16 products are rounded differently in "
+        f"batches of different sizes. {STARRED}",
     )
 
 

@@ -26,7 +26,7 @@ from gemb.figures.shown import (
     picture,
     table,
 )
-from gemb.figures.single_task import method_of
+from gemb.figures.single_task import method_of, title_of
 from gemb.metrics import exact_match
 from gemb.records import SingleTaskRecord, TaskResult
 
@@ -69,13 +69,7 @@ def accuracy_chart(record: SingleTaskRecord) -> Shown:
                 zorder=4,
                 label="the study, its own data" if y == 0 else None,
             )
-        axes.set_yticks(
-            range(len(results)),
-            [
-                tasks.get(r.task).title + ("*" if tasks.get(r.task, r.source).stand_in else "")
-                for r in results
-            ],
-        )
+        axes.set_yticks(range(len(results)), [title_of(r) for r in results])
         axes.invert_yaxis()
         axes.set_xlim(0, 1.02)
         axes.xaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1))
@@ -109,7 +103,7 @@ def curves(record: SingleTaskRecord) -> Shown:
         for colour, result in zip(PALETTE, sized, strict=False):
             n = [p["n_train"] for p in result.curve]
             mean = [float(np.mean(p["adaptor"])) for p in result.curve]
-            title = tasks.get(result.task).title
+            title = title_of(result)
             left.plot(n, mean, "o-", color=colour, label=f"{title}, adaptor")
             for p in result.curve:
                 left.plot([p["n_train"]] * len(p["adaptor"]), p["adaptor"], ".", color=colour, ms=4)
@@ -133,9 +127,13 @@ def curves(record: SingleTaskRecord) -> Shown:
                 [float(np.mean(v)) for v in by_epoch.values()],
                 ".-",
                 color=colour,
-                label=tasks.get(result.task).title,
+                label=title_of(result),
             )
-        right.set(xlabel="epoch", ylabel="exact match, validation items", ylim=(0, 1.02))
+        right.set(
+            xlabel="epoch   (* stand-in data)",
+            ylabel="exact match, validation items",
+            ylim=(0, 1.02),
+        )
         right.legend(fontsize=7, ncols=2)
         for axes in (left, right):
             axes.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1))
@@ -179,13 +177,11 @@ def confusions(results: Sequence[TaskResult]) -> Shown:
                 cbar=False,
                 square=True,
             )
-            axes.set(
-                xlabel="answer given", ylabel="true answer", title=tasks.get(result.task).title
-            )
-    names = " and ".join(tasks.get(r.task).title for r in results)
+            axes.set(xlabel="answer given", ylabel="true answer", title=title_of(result))
+    names = " and ".join(title_of(r) for r in results)
     return picture(
         figure,
-        f"Confusion matrices in per cent for {names}: rows are true answers, "
+        f"Confusion matrices in per cent for {names} (* stand-in data): rows are true answers, "
         "columns the answers given.",
     )
 

@@ -53,7 +53,7 @@ class TaskResult(Strict):
     seconds_training: float
     seconds_answering: float
     items_per_second: float
-    price_usd: float
+    price_usd: float | None  # of embedding; None where no price is known
 
     def method(self, name: str) -> MethodResult:
         """The result of one method; the error names those there are."""

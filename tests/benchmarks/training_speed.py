@@ -45,22 +45,11 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import GenerationConfig
 
 from gemb import tasks
+from gemb.data import manifests
 from gemb.llm import FrozenLLM, Prompt, batch_disagreement
 
 BATCH = 32
 MAX_NEW_TOKENS = 16
-# What the tasks' answers look like: one to eight tokens.
-ANSWERS = {
-    "objects": "bird flower fruit vegetable fish insect mammal vehicle",
-    "clothing": "T-shirt trouser pullover dress coat sandal shirt sneaker bag boot",
-    "digits": "zero one two three four five six seven eight nine",
-    "scene-text": "market street coffee hotel station open garden exit",
-    "gender": "male female",
-    "emotion": "anger pain fear joy exertion neutral",
-    "words": "yes no up down left right on off stop go",
-    "commands": "turn on the kitchen light|lower the heat|play music in the bedroom|"
-    "switch off the lamp|louder|bring me my shoes|set the volume to ten",
-}
 BARS = {"plain fp32": 5.5, "plain bf16": 3.0, "plain bf16 eager": 2.0}
 PEAK_BAR, BATCHED_BAR, SINGLE_BAR = 0.70, 1.5, 10.0
 
@@ -79,21 +68,21 @@ Step = Callable[[Case], Any]
 
 
 def make_cases(llm: FrozenLLM) -> list[Case]:
-    """32 rows of 24 tokens, and 32 rows of each of the eight tasks."""
+    """32 rows of 24 tokens, and 32 rows of each of the eight tasks: its prompt, its answers."""
     generator = torch.Generator().manual_seed(0)
+    classes = {name: manifests.get(task.dataset).classes for name, task in tasks.TASKS.items()}
 
     def case(name: str, task: str, answers: list[str]) -> Case:
-        rows = [answers[i % len(answers)] for i in range(BATCH)]
+        count = len(answers)  # all of few answers in turn; of many, evenly from first to last
+        rows = [answers[i * max(count, BATCH) // BATCH % count] for i in range(BATCH)]
         virtual = 0.1 * torch.randn(BATCH, 1, llm.hidden_size, generator=generator)
         return Case(name, virtual, [llm.prompt(tasks.get(task).prompt)] * BATCH, rows)
 
     # The template's 3 tokens, 1 virtual, 18 of question and template, the answer's, end of turn.
-    one_token = [a for a in ANSWERS["objects"].split() if len(llm.tokenizer(a)["input_ids"]) == 1]
+    one_token = [a for a in classes["objects"] if len(llm.tokenizer(a)["input_ids"]) == 1]
     cases = [case("32×24", "objects", one_token)]
     assert sum(map(len, (cases[0].prompts[0].before, cases[0].prompts[0].after))) + 3 == 24
-    for name, answers in ANSWERS.items():
-        cases.append(case(name, name, answers.split("|" if "|" in answers else None)))
-    return cases
+    return [*cases, *(case(name, name, answers) for name, answers in classes.items())]
 
 
 def embed(llm: FrozenLLM, ids: tuple[int, ...]) -> Tensor:

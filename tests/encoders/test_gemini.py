@@ -17,7 +17,7 @@ from gemb import encoders
 from gemb.data.items import Item, Media
 from gemb.data.media import RATE, cut, decode_audio, encode_png, encode_wav
 from gemb.embed import embed
-from gemb.encoders.base import Concurrent, Encoder, Failure, Paid
+from gemb.encoders.base import Concurrent, Encoder, Failure, Paid, price_of
 from gemb.encoders.gemini import Gemini, GeminiError
 from gemb.encoders.prices import Amount, Limits, dollars
 from gemb.errors import UnknownName, UserError
@@ -353,6 +353,10 @@ def test_prices_are_those_of_the_list():
     encoder = Gemini()
     assert encoder.amount(medium("audio", tone(2.0), "wav")) == Amount(contents=1, seconds=2.0)
     assert encoder.amount(medium("audio", tone(2.0), "wav"), "chunks:1").contents == 2
+    sounds = [medium("audio", tone(2.0), "wav")] * 3
+    assert price_of(encoder, sounds) == dollars(encoder.model, Amount(contents=3, seconds=6.0))
+    assert price_of(Gemini("some-other-model"), sounds) is None
+    assert price_of(encoders.load("open-concat"), sounds) == 0.0
 
 
 def test_model_dimension_address_and_view_are_all_part_of_the_identity(monkeypatch):
