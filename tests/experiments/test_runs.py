@@ -105,6 +105,15 @@ class Echo:
         return text
 
 
+def test_what_a_variant_changes_makes_another_training_of_it_alone(monkeypatch):
+    linear, plain = a_run(variant="linear adaptor"), a_run()
+    assert linear.trained_with.hidden == 0 and linear.trained_with.noise == 0.0
+    assert linear.trained_with.learning_rate < plain.trained_with.learning_rate
+    before = linear.key, plain.key
+    monkeypatch.setitem(runs.SETTINGS, "linear adaptor", {"hidden": 0})
+    assert linear.key != before[0] and plain.key == before[1]
+
+
 def test_what_was_interrupted_goes_on_without_training_anything_again(monkeypatch, tmp_path):
     monkeypatch.setenv("GEMB_HOME", str(tmp_path))
     todo = [a_run(seed=n) for n in range(4)]
