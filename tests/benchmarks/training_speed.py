@@ -280,14 +280,23 @@ def main() -> None:
         print(f"repeat {repeat} of {arguments.repeats}", file=sys.stderr)
 
     peak, luckiest = max(map(statistics.median, rates)), max(map(max, rates))
-    report = [
+    report: list[str] = []
+
+    def tell(*lines: str) -> None:
+        """Print and write each table as soon as it is there: answering takes half an hour."""
+        report.extend(lines)
+        print("\n".join(lines), flush=True)
+        if arguments.out:
+            arguments.out.write_text("\n".join(report), encoding="utf-8")
+
+    tell(
         f"{platform.processor() or platform.machine()}, {arguments.threads} threads, "
         f"{arguments.clock} clock, torch {torch.__version__}, medians of {arguments.repeats} "
         f"(smallest–largest); peak {peak / 1e9:.0f} GFLOP/s in {llm.dtype} "
         f"(single luckiest {luckiest / 1e9:.0f}); "
         f"N = {body / 1e6:.1f} million",
         "",
-    ]
+    )
     rows = []
     for case in cases:
         mine = times["ours", case.name]
@@ -302,16 +311,16 @@ def main() -> None:
     header = ["step", "tokens", "ours, s", f"of peak (bar {PEAK_BAR:.0%})"]
     for method, bar in BARS.items():
         header += [f"{method}, s", f"ratio (bar {bar}×)"]
-    report += [table(header, rows), ""]
+    tell(table(header, rows), "")
 
     rises = {method: resident_rise(method, arguments.threads) for method in steps}
-    report += [
+    tell(
         table(
             ["peak memory of a step, MB", *rises],
             [[cases[0].name, *(f"{mb:.0f}" for mb in rises.values())]],
         ),
         "",
-    ]
+    )
 
     if not arguments.no_answers:
         default = llms["plain bf16"]
@@ -337,7 +346,8 @@ def main() -> None:
                 ratios = [a / b for a, b in zip(taken[name], taken["ours"], strict=True)]
                 row += [f"{statistics.median(taken[name]):.2f}", f"{spread(ratios)}×"]
             rows.append([*row, f"{differing:.0%}"])
-        report += [
+            print(f"answered {case.name}", file=sys.stderr)
+        tell(
             table(
                 [
                     "32 answers",
@@ -352,11 +362,7 @@ def main() -> None:
                 rows,
             ),
             "",
-        ]
-    text = "\n".join(report)
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(text, encoding="utf-8")
+        )
 
 
 if __name__ == "__main__":
