@@ -459,8 +459,7 @@ def _plans(sizes: Audio, aligned: str) -> list[Plan]:
 
 
 def _keep_best(bench: Bench, plans: Sequence[Plan], done: Mapping[str, Outcome]) -> str:
-    """Which route ends with what retrieves validation pairs best; the weights of the others are
-    deleted."""
+    """The route whose last model retrieves validation pairs best; the others' are deleted."""
     scores = {p.name: bench.validated(done[p.name], done[p.name].last) for p in plans}
     best = max(scores, key=lambda name: scores[name])
     for plan in plans:

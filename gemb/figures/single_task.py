@@ -123,8 +123,13 @@ def main_table(
         f"single_task_{protocol}",
         f"Exact match in per cent with 95% intervals, {protocol} split, profile "
         f"{record.provenance.profile}. {STARRED} The last column is the study's, on its "
-        "own data, encoder and language model. The linear adaptor's learning rate and noise were "
-        "chosen on validation items of clothing alone; its steps are those of the adaptor.",
+        "own data, encoder and language model."
+        + (
+            " The linear adaptor's learning rate and noise were chosen on validation items of "
+            "clothing alone; its steps are those of the adaptor."
+            if any(method_of(r, "linear adaptor") for r in record.results)
+            else ""
+        ),
     )
 
 
