@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,7 +20,6 @@ MIN_SPREAD = 1e-6
 # No dimension is blown up beyond this: its spread counts as at least half the typical one. Chosen
 # on validation items: rarely active dimensions otherwise drown the others when items are few.
 SPREAD_FLOOR = 0.5
-
 
 # What `save_pretrained` and `push_to_hub` make the model card of; ``report`` is what a training
 # has to say of itself.
@@ -82,7 +81,7 @@ class Adaptor(
         dim: Dimension D of the embeddings.
         llm_hidden: Width H of the language model.
         num_virtual_tokens: k, virtual tokens for each vector.
-        hidden: Width of the hidden layer; 0 makes the adaptor one linear map.
+        hidden: Width of the hidden layer.
         encoder: Slug of the encoder's identity it is trained on.
         llm: Identity of the language model it is trained for.
         gemb_version: Of the package that trained it.
@@ -91,6 +90,8 @@ class Adaptor(
         output_scale: The last layer's output is multiplied by it. Virtual tokens that are read
             well are a hundred times as long as those of words, so Adam, whose steps have one
             size for all weights, gets there sooner if the output counts for more.
+        activation: ``gelu``; ``none`` makes the adaptor one linear map, as a product of two, so
+            that it is trained just as the other.
         condition: Width of what tells prompts apart, 0 without. Each hidden unit is then scaled
             and shifted by linear functions of it (FiLM: Perez et al., 2018), which start as the
             identity.
@@ -113,13 +114,12 @@ class Adaptor(
         gemb_version: str = gemb.__version__,
         noise: float = 0.0,
         output_scale: float = 1.0,
+        activation: Literal["gelu", "none"] = "gelu",
         condition: int = 0,
         about: dict[str, str] | None = None,
     ):
         super().__init__()
         self.about = about or {}
-        if condition and not hidden:
-            raise ValueError("a linear adaptor has no hidden units to condition on the prompt")
         self.condition = condition
         if condition:
             self.film = nn.Linear(condition, 2 * hidden)
@@ -129,10 +129,10 @@ class Adaptor(
         self.num_virtual_tokens, self.llm_hidden = num_virtual_tokens, llm_hidden
         self.encoder, self.llm = encoder, llm
         out = num_virtual_tokens * llm_hidden
-        self.layers: nn.Module = (
-            nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, out))
-            if hidden
-            else nn.Linear(dim, out)
+        self.layers = nn.Sequential(
+            nn.Linear(dim, hidden),
+            nn.GELU() if activation == "gelu" else nn.Identity(),
+            nn.Linear(hidden, out),
         )
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("spread", torch.ones(dim))
@@ -148,7 +148,7 @@ class Adaptor(
     @property
     def last(self) -> nn.Linear:
         """The layer whose output, scaled, is the virtual tokens."""
-        layer = self.layers[-1] if isinstance(self.layers, nn.Sequential) else self.layers
+        layer = self.layers[-1]
         assert isinstance(layer, nn.Linear)
         return layer
 
@@ -161,7 +161,7 @@ class Adaptor(
         if self.training and self.noise:
             # on few items this does what a ridge penalty does for a linear map (Bishop, 1995)
             x = x + self.noise * self.used * torch.randn_like(x)
-        x = self.layers[:-1](x) if isinstance(self.layers, nn.Sequential) else x
+        x = self.layers[:-1](x)
         if self.condition:
             if prompts is None:
                 raise ValueError("this adaptor is conditioned on the prompt: give it one")

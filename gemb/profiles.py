@@ -40,6 +40,9 @@ class Training(_Strict):
     warm_start: float = Field(
         default=1.0, ge=0, description="root mean square of the tokens to start from; 0: none"
     )
+    activation: Literal["gelu", "none"] = Field(
+        default="gelu", description="of the hidden layer; none: one linear map"
+    )
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     batch_size: int = 4

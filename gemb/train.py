@@ -167,7 +167,6 @@ def fit(
     Best is the most exact matches, then the highest mean log-probability of
     the answers given; or the least surprisal at the right answers. Stops
     after ``settings.patience`` epochs without a better one.
-    ``settings.hidden = 0`` trains a linear adaptor.
 
     Under ``accelerate launch`` all processes call this alike and share each batch; the main
     process validates, and all return the same adaptor. Saving it is for the main one.
@@ -198,6 +197,7 @@ def fit(
         llm=llm.identity().slug,
         noise=settings.noise,
         output_scale=settings.output_scale,
+        activation=settings.activation,
         condition=llm.hidden_size if film else 0,
         about=dict(about or {}),
     )

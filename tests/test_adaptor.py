@@ -58,14 +58,23 @@ def test_saved_and_loaded_it_is_the_same(tmp_path, dtype):
 def test_noise_is_added_in_training_alone_and_only_where_vectors_differ():
     vectors = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
     vectors[:, 2] = 0  # a block that the modality does not use
-    adaptor = Adaptor(3, 5, hidden=0, noise=1.0)
+    adaptor = Adaptor(3, 5, noise=1.0, activation="none")
     adaptor.standardise_by(vectors)
     x = torch.from_numpy(vectors)
     assert not torch.equal(adaptor.train()(x), adaptor(x))
     torch.testing.assert_close(adaptor.eval()(x), adaptor(x))
     with torch.no_grad():
-        adaptor.layers.weight[:, :2] = 0  # now nothing but the unused dimension counts
+        adaptor.layers[0].weight[:, :2] = 0  # now nothing but the unused dimension counts
     torch.testing.assert_close(adaptor.train()(x), adaptor(x))
+
+
+def test_without_activation_it_is_one_linear_map_and_stays_one_when_loaded(tmp_path):
+    a, b = torch.randn(2, 5, 4)
+    for activation, linear in (("none", True), ("gelu", False)):
+        Adaptor(4, 3, hidden=8, activation=activation).save_pretrained(tmp_path)
+        adaptor = Adaptor.from_pretrained(tmp_path)
+        midway = (adaptor(a) + adaptor(b)) / 2
+        assert torch.allclose(adaptor((a + b) / 2), midway, atol=1e-6) == linear
 
 
 def test_the_output_scale_is_kept_with_the_adaptor(tmp_path):
@@ -106,5 +115,3 @@ def test_a_prompt_conditions_the_hidden_layer_from_the_identity_on():
     torch.testing.assert_close(adaptor(chunks, prompts)[:, 2:4], conditioned)
     with pytest.raises(ValueError, match="give it one"):
         adaptor(vectors)
-    with pytest.raises(ValueError, match="linear adaptor"):
-        Adaptor(6, 4, hidden=0, condition=3)

@@ -125,8 +125,7 @@ def main_table(
         f"{record.provenance.profile}. {STARRED} The last column is the study's, on its "
         "own data, encoder and language model."
         + (
-            " The linear adaptor's learning rate and noise were chosen on validation items of "
-            "clothing alone; its steps are those of the adaptor."
+            " The linear adaptor is the adaptor without GELU, trained alike."
             if any(method_of(r, "linear adaptor") for r in record.results)
             else ""
         ),
@@ -355,14 +354,16 @@ def controls_table(record: SingleTaskRecord) -> Shown:
     return table(
         pd.DataFrame(rows),
         "single_task_controls",
-        "Controls in per cent: without the right vector nothing should be left but chance. "
+        "Controls in per cent: without the right vector nothing should be left but chance. Each "
+        "is one training, and its interval over test items alone: with shuffled labels a whole "
+        "class may fall to its own answer by luck, which moves a task of n answers by 1/n. "
         + STARRED,
     )
 
 
 ABLATIONS = {
     "adaptor": "as everywhere: warm start, then training",
-    "linear adaptor": "one linear map, no hidden layer",
+    "linear adaptor": "the same without GELU: one linear map",
     "cold-started adaptor": "trained from random weights, no warm start",
     "untrained adaptor": "the warm start alone: a ridge regression, no gradient step",
 }

@@ -107,10 +107,9 @@ class Echo:
 
 def test_what_a_variant_changes_makes_another_training_of_it_alone(monkeypatch):
     linear, plain = a_run(variant="linear adaptor"), a_run()
-    assert linear.trained_with.hidden == 0 and linear.trained_with.noise == 0.0
-    assert linear.trained_with.learning_rate < plain.trained_with.learning_rate
+    assert linear.trained_with == plain.trained_with.model_copy(update={"activation": "none"})
     before = linear.key, plain.key
-    monkeypatch.setitem(runs.SETTINGS, "linear adaptor", {"hidden": 0})
+    monkeypatch.setitem(runs.SETTINGS, "linear adaptor", {"noise": 0.0})
     assert linear.key != before[0] and plain.key == before[1]
 
 
