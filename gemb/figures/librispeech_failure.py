@@ -29,7 +29,18 @@ _ARMS = {
     "frames": ("unpooled frames of the speech", LINEAR, "^"),
 }
 KINDS = {"set-up": "the study's set-ups", "floor": "floors", "ceiling": "ceilings"}
+_PROBED = {arm: label for arm, (label, _, _) in _ARMS.items()} | {
+    "length": "number of its words alone (control)"
+}
 SHORT = "WER and CER can exceed 100: words that were never said count as errors too."
+
+
+def _data(record: OpenVocabularyRecord) -> str:
+    return (
+        "LibriSpeech"
+        if record.provenance.source == "official"
+        else "synthesised sentences (a stand-in for LibriSpeech)"
+    )
 
 
 def speech_table(record: OpenVocabularyRecord) -> Shown:
@@ -42,6 +53,7 @@ def speech_table(record: OpenVocabularyRecord) -> Shown:
             "WER": percent(r.wer),
             "CER": percent(r.cer, False),
             "word overlap": percent(r.overlap),
+            "above chance": percent(r.overlap_gain),
             "bits a sentence": plain(r.bits),
             "virtual tokens": f"{r.tokens:.1f}" if r.tokens else "–",
             "parameters": f"{r.parameters:,}" if r.parameters else "–",
@@ -51,20 +63,17 @@ def speech_table(record: OpenVocabularyRecord) -> Shown:
         for r in record.results
         if r.kind == kind
     ]
-    data = (
-        "all of LibriSpeech"
-        if record.provenance.source == "official"
-        else "all synthesised (a stand-in for LibriSpeech)"
-    )
     return table(
         pd.DataFrame(rows),
         "librispeech_failure",
         f"Open-vocabulary transcripts, per cent with 95% intervals over sentences, profile "
         f"{record.provenance.profile}: {record.n_train} sentences trained on, {record.n_test} "
-        f"others tested, {data}. On LibriSpeech the study reports exact match 0 in all four "
-        f"set-ups. {SHORT} Word overlap is the F1 of the two bags of "
-        "words. Bits a sentence: how much the right sentence gains in log-probability from its "
-        "own vector instead of another's.",
+        f"others tested, {_data(record)}. On LibriSpeech the study reports exact match 0 in all "
+        f"four set-ups. {SHORT} Word overlap is the F1 of the two bags of words; above chance: "
+        "less that of the same answer with another test sentence. Bits a sentence: how much the "
+        "right sentence gains in log-probability from its own vector instead of another's. The "
+        "best training sentence for each test sentence, chosen knowing the truth, has a WER of "
+        f"{percent(record.nearest_training_wer)}.",
     )
 
 
@@ -82,6 +91,7 @@ def speech_chart(record: OpenVocabularyRecord) -> Shown:
         axes.invert_yaxis()
         axes.set_xlim(0, 1)
         axes.set_xlabel("words shared with the right sentence (F1 of bags of words)")
+        axes.set_title(_data(record))
         for kind, colour in colours.items():
             axes.barh(0, 0, color=colour, label=KINDS[kind])
         axes.legend(loc="upper right")
@@ -105,7 +115,9 @@ def lengths_table(record: OpenVocabularyRecord) -> Shown:
         for part in r.by_length
     ]
     return table(
-        pd.DataFrame(rows), "librispeech_failure_lengths", "By length of the sentence, per cent."
+        pd.DataFrame(rows),
+        "librispeech_failure_lengths",
+        f"By length of the sentence, per cent; {_data(record)}.",
     )
 
 
@@ -125,7 +137,8 @@ def transcripts_table(record: OpenVocabularyRecord, names: Sequence[str] = ()) -
     return table(
         frame,
         "librispeech_failure_examples",
-        "The first test sentences, and the mean log-probability of the tokens written.",
+        "The first test sentences, and the mean log-probability of the tokens written; "
+        f"{_data(record)}.",
     )
 
 
@@ -151,6 +164,7 @@ def recognition_chart(record: OpenVocabularyRecord) -> Shown:
         axes.set_ylim(-0.03, 1.03)
         axes.set_xlabel("distinct sentences trained on, three voices each")
         axes.set_ylabel("exact match")
+        axes.set_title(_data(record))
         axes.legend(loc="center right")
         told = "; ".join(
             f"{r.sentences} sentences: {100 * r.known.value:.0f}% of the known, "
@@ -179,8 +193,9 @@ def recognition_table(record: OpenVocabularyRecord) -> Shown:
         pd.DataFrame(rows),
         "librispeech_failure_recognition",
         "Exact match in per cent: sentences that were trained on, spoken by voices that were "
-        "not, beside sentences that were not. Bits: what a known sentence costs less with its own "
-        "vector than with another's.",
+        f"not, beside sentences that were not; {_data(record)}. Bits: what a known sentence costs "
+        "less with its own vector than with another's. Each number of sentences was trained about "
+        "equally long, so that many are seen seldom.",
     )
 
 
@@ -188,7 +203,7 @@ def probe_table(record: OpenVocabularyRecord) -> Shown:
     """Whether a word is in the vector, by linear probes."""
     rows = [
         {
-            "probe on": _ARMS[p.arm][0],
+            "probe on": _PROBED[p.arm],
             "words": p.words,
             "mean AUC": percent(p.auc),
             "best": ", ".join(
@@ -207,7 +222,9 @@ def probe_table(record: OpenVocabularyRecord) -> Shown:
         "librispeech_failure_probes",
         "What the vector holds, apart from the language model: area under the curve, per cent, of "
         "a logistic regression for the presence of each frequent word, on sentences it was not "
-        "trained on. 50 is chance; the interval is over words.",
+        f"trained on; {_data(record)}. 50 is chance, but any word is likelier in a longer "
+        "sentence: what the number of words alone tells is the control. The interval is over "
+        "test sentences.",
     )
 
 
@@ -246,6 +263,7 @@ def curve_chart(record: OpenVocabularyRecord) -> Shown:
             axes.set_ylabel(label)
         right.set_ylim(bottom=0)
         left.legend(loc="upper left")
+        figure.suptitle(_data(record), fontsize=11)
         figure.tight_layout()
         return picture(figure, f"Learning curves. {'; '.join(told)}.")
 
@@ -256,6 +274,7 @@ def curve_table(record: OpenVocabularyRecord) -> Shown:
         {
             "adaptor sees": _ARMS[p.arm][0],
             "training sentences": f"{p.n_train:,}",
+            "sentences seen": f"{p.passes:,}" if p.passes else "–",
             "exact match": percent(p.exact, False),
             "WER": percent(p.wer),
             "word overlap": percent(p.overlap),
@@ -265,18 +284,24 @@ def curve_table(record: OpenVocabularyRecord) -> Shown:
         for p in record.curve
     ]
     return table(
-        pd.DataFrame(rows), "librispeech_failure_curve",
-        "Learning curves over training sentences; the training loss is that of the epoch kept, a "
-        "token, in natural units.",
-    )  # fmt: skip
+        pd.DataFrame(rows),
+        "librispeech_failure_curve",
+        f"Learning curves over training sentences; {_data(record)}. Sentences seen: those times "
+        "epochs. The training loss is that of the epoch kept, a token, in natural units.",
+    )
 
 
 def evidence(record: OpenVocabularyRecord) -> Bullets:
     """What the record supports, sentence by sentence; each follows from a comparison."""
     setups = [r for r in record.results if r.kind == "set-up"]
-    shuffled = record.of("one vector, 1 token, pairs shuffled")
-    lines = [_exact(setups), _anything(setups, shuffled), *_recognition(record), *_held(record)]
-    lines += _data_or_size(record) + _frames(record) + _ceiling(record)
+    lines = [
+        _exact(setups),
+        *_ceiling(record),
+        _anything(setups),
+        *_recognition(record),
+        *_held(record),
+    ]
+    lines += _data_or_size(record) + _frames(record)
     return Bullets(lines)
 
 
@@ -303,9 +328,10 @@ def _exact(setups: Sequence[SpeechResult]) -> str:
     )
 
 
-def _anything(setups: Sequence[SpeechResult], shuffled: SpeechResult) -> str:
+def _anything(setups: Sequence[SpeechResult]) -> str:
     some = [r for r in setups if r.bits and r.bits.low > 0]
-    words = [r for r in setups if _above(r.overlap, shuffled.overlap)]
+    gains = [(r, r.overlap_gain) for r in setups if r.overlap_gain]
+    words = [(r, gain) for r, gain in gains if gain.low > 0]
     bits = "; ".join(f"{r.name}: {plain(r.bits)} bits" for r in setups)
     text = (
         f"Something of the sentence gets through in {len(some)} of {len(setups)} set-ups: the "
@@ -314,26 +340,33 @@ def _anything(setups: Sequence[SpeechResult], shuffled: SpeechResult) -> str:
         else f"In none of {len(setups)} set-ups does surely anything of the sentence get through: "
         f"it is nowhere surely more probable with its own vector than with another's ({bits}). "
     )
-    if words:
-        return text + (
-            f"In {len(words)} of {len(setups)} more words are right than by chance (shuffled pairs "
-            f"share {percent(shuffled.overlap)}%)."
-        )
+    if not gains:
+        return text
+    shown = "; ".join(f"{r.name} {percent(gain)}" for r, gain in words or gains)
     return text + (
-        "In none are surely more words right than in shuffled pairs "
-        f"({percent(shuffled.overlap)}%)."
+        f"In {len(words)} of {len(setups)} an answer surely shares more words with its own "
+        f"sentence than with another (percentage points: {shown})."
+        if words
+        else "In none does an answer surely share more words with its own sentence than with "
+        f"another (percentage points: {shown})."
     )
 
 
 def _ceiling(record: OpenVocabularyRecord) -> list[str]:
-    """Whether the adaptor learns to transcribe at all, from a vector that has the words."""
+    """Whether the adaptor learns to transcribe at all, from a vector of the words themselves."""
     own = record.from_text
-    if own is None or own.bits is None or own.bits.low > 0:
+    most = max(r.exact.value for r in record.results if r.kind == "set-up")
+    if own is None or own.bits is None or most > 0 or own.exact.low > 0:
         return []
+    learnt = (
+        f"though something of it gets through ({plain(own.bits)} bits)"
+        if own.bits.low > 0
+        else f"and nothing of it surely gets through ({plain(own.bits)} bits)"
+    )
     return [
-        f"From the sentence's own text vector the adaptor does not learn to transcribe either "
-        f"({plain(own.bits)} bits): at this size exact match 0 says nothing about speech, only "
-        "that such an adaptor needs more training than it had."
+        f"From the sentence's own text vector, in which nothing was misheard, the same adaptor "
+        f"gets {percent(own.exact)}% right, {learnt}: at this size exact match 0 tells nothing of "
+        "speech in particular."
     ]
 
 
@@ -365,11 +398,15 @@ def _recognition(record: OpenVocabularyRecord) -> list[str]:
         f"With its own vector one of the {first.sentences} costs {plain(first.bits)} bits less "
         f"than with another's, one of the {last.sentences} {plain(last.bits)}. "
     )
+    if len(rows) > 1 and last.epochs < first.epochs:
+        text += "The more sentences, the less often each was seen: their number alone is not it. "
     unseen = max(r.unseen.value for r in rows)
     if unseen == 0:
         text += (
-            "Sentences never trained on are never right. That is what cluster recognition "
-            "predicts, and what transcription would not."
+            f"Of {last.n_unseen} sentences never trained on none is ever right (the true rate is "
+            f"below {300 / last.n_unseen:.1f}%). Cluster recognition predicts that; but so few "
+            "sentences would not teach transcription either, so it agrees with the conjecture "
+            "without proving it."
         )
     else:
         text += f"Sentences never trained on are right in up to {100 * unseen:.1f}%."
@@ -381,15 +418,21 @@ def _held(record: OpenVocabularyRecord) -> list[str]:
     if not {"audio", "text"} <= set(by_arm):
         return []
     audio, text = by_arm["audio"].auc, by_arm["text"].auc
+    length = by_arm["length"].auc if "length" in by_arm else None
+    beyond = audio.low > (length.high if length else 0.5)
     return [
         f"A linear probe finds whether a frequent word is in the sentence with AUC "
-        f"{percent(audio)}% from the speech vector and {percent(text)}% from the text's: "
+        f"{percent(audio)}% from the speech vector and {percent(text)}% from the text's"
+        + (f", where the number of words alone gives {percent(length)}%: " if length else ": ")
         + (
-            "the speech vector holds words, but fewer than the text vector."
-            if audio.low > 0.5 and _above(text, audio)
+            "from the speech vector not surely better than that, at this number of sentences."
+            if not beyond
+            else "the speech vector holds words, but fewer than the text vector."
+            if _above(text, audio)
+            else "the speech vector holds such words, and they are read from it more surely than "
+            "from the text vector, which is made for meaning."
+            if _above(audio, text)
             else "both hold words, and at this number of sentences neither surely more of them."
-            if audio.low > 0.5
-            else "from the speech vector no better than chance, at this number of sentences."
         )
     ]
 
@@ -407,9 +450,13 @@ def _data_or_size(record: OpenVocabularyRecord) -> list[str]:
             f"{first.n_train:,} training sentences to {plain(last.bits)} at {last.n_train:,}, the "
             f"word overlap from {percent(first.overlap)}% to {percent(last.overlap)}%: "
             + (
-                "more sentences help, so that too few sentences are part of the failure."
-                if grows
-                else "no sure gain from more sentences in this range."
+                "no sure gain from more sentences in this range."
+                if not grows
+                else "more sentences, or the more steps over them, help: the many take "
+                f"{last.passes:,} passes and the few {first.passes:,}, so which it is cannot be "
+                "told here."
+                if last.passes > 1.5 * first.passes
+                else "more sentences help, so that too few sentences are part of the failure."
             )
             + (
                 f" Exact match stays at {percent(last.exact, False)}%."
@@ -433,7 +480,12 @@ def _frames(record: OpenVocabularyRecord) -> list[str]:
         f"{percent(b.overlap)}%: "
     )
     if _above(a.bits, b.bits):
-        return [text + "pooling loses what the frames still had."]
+        wide = record.of("one vector, 32 tokens")
+        return [
+            text + "pooling loses what the frames still had, or one virtual token holds less than "
+            f"their many do; one vector as 32 tokens, of {record.n_train:,} sentences, gave "
+            f"{plain(wide.bits)} bits."
+        ]
     return [
         text + "at this size the frames are not surely better, so that this run cannot say that "
         "pooling is what loses the words. A recogniser's decoder reads the same frames well, with "

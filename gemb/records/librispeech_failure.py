@@ -17,6 +17,7 @@ class SpeechResult(Strict):
     wer: Score
     cer: Score
     overlap: Score  # F1 of words, order ignored
+    overlap_gain: Score | None = None  # what the same answers share less with other sentences
     by_length: list[dict[str, Any]] = []
     n_train: int | None = None
     parameters: int | None = None
@@ -42,9 +43,9 @@ class Recognition(Strict):
 class Probe(Strict):
     """How well a linear probe finds words in a vector."""
 
-    arm: str
+    arm: str  # audio, text, or length: the number of words alone
     words: int
-    auc: Score  # over words
+    auc: Score  # mean over words; the interval is over test sentences
     by_word: list[dict[str, Any]]
 
 
@@ -53,6 +54,7 @@ class CurvePoint(Strict):
 
     arm: str
     n_train: int
+    passes: int = 0  # training sentences times epochs
     exact: Score
     wer: Score
     overlap: Score

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 
 from gemb import profiles
 from gemb.data import released
@@ -16,14 +19,14 @@ from gemb.store import Store
 @pytest.mark.parametrize("name", list(profiles.PROFILES))
 def test_no_test_sentence_is_ever_trained_on(name):
     profile = profiles.get(name)
-    given = released.sentences()
+    listed = released.sentences()
     official = profile.source == "official"  # whose test sentences have readers of their own
     parts = (
-        section.split(profile, given[:5000], given[5000:])
+        section.split(profile, listed[:5000], listed[5000:])
         if official
-        else section.split(profile, given)
+        else section.split(profile, listed)
     )
-    assert not official or set(parts.test) <= set(given[5000:])
+    assert not official or set(parts.test) <= set(listed[5000:])
     train, val, test = map(set, (parts.train, parts.val, parts.test))
     assert not train & test and not train & val and not val & test
     sizes = profile.sentences
@@ -98,3 +101,27 @@ def test_items_without_a_vector_are_left_out_of_every_part_and_tried_once(tmp_pa
     assert ids(vectors.known(fold)) == ids(kept)
     assert sorted(encoder.asked) == ["a", "b", "c", "flaw 1", "flaw 2", "flaw 3"]
     assert vectors.failures[("flaw 1", "whole")] == "flaw 1: it has a flaw"
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=30))
+def test_the_area_under_the_curve_is_scikit_learns_and_weights_count_items(pairs):
+    scores = np.array([float(s) for s, _ in pairs])
+    there = np.array([t for _, t in pairs])
+    weights = np.vstack([np.ones(len(pairs)), 1 + np.arange(len(pairs)) % 3])
+    found = section.auc(scores, there, weights)
+    if len(set(there)) < 2:
+        assert np.isnan(found).all()
+        return
+    times = weights[1].astype(int)
+    assert found[0] == pytest.approx(roc_auc_score(there, scores))
+    assert found[1] == pytest.approx(roc_auc_score(there.repeat(times), scores.repeat(times)))
+
+
+def test_words_that_any_sentence_shares_are_no_gain():
+    truths = ["the cat sat", "the dog ran", "the owl flew"]
+    right = section.score("x", "set-up", truths, truths, draws=50)
+    # each shares one of three words with the next
+    assert right.overlap_gain.value == pytest.approx(1 - 1 / 3)
+    same = section.score("x", "set-up", truths * 2, ["the man"] * 6, draws=50, seeds=2)
+    assert same.overlap.value > 0 and same.overlap_gain.value == 0
