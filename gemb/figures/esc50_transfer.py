@@ -87,6 +87,7 @@ def category_chart(record: TransferRecord) -> Shown:
                 f"{transfer.tested_on} named rightly by the adaptor of {transfer.trained_on}; "
                 "dashed: chance"
             )
+            axes.set_title(transfer.data)
             told += [f"{r.category} {100 * r.accuracy.value:.0f}%" for r in rows]
         return picture(figure, f"Accuracy by category: {', '.join(told)}.")
 
@@ -108,7 +109,8 @@ def category_table(record: TransferRecord) -> Shown:
     ]
     return table(
         pd.DataFrame(rows), "esc50_transfer_categories",
-        "By category, per cent, the default's adaptor; intervals over groups.",
+        "By category, per cent, the default's adaptor; intervals over groups. "
+        + "; ".join(t.data for t in record.transfers) + ".",
     )  # fmt: skip
 
 
@@ -132,6 +134,7 @@ def degradation_chart(record: TransferRecord) -> Shown:
                 told.append(f"{100 * row['share']:.0f}% of another {100 * s.value:.0f}%")
             axes.axhline(_chance(transfer), color=colour, ls="--", lw=1)
         axes.set_ylim(0, 1)
+        axes.set_title("; ".join(t.data for t in record.transfers))
         axes.set_xlabel("cosine to the right category's name, less that to the others'")
         axes.set_ylabel("macro accuracy; dashed: chance")
         if len(record.transfers) > 1:
@@ -197,10 +200,11 @@ def _findings(transfer: Transfer) -> Iterator[str]:
     direct = by_name.get(f"nearest name in {transfer.encoder}")
     if direct is not None:
         gap = main.macro.value - direct.macro.value
+        apart = main.macro.low > direct.macro.high or direct.macro.low > main.macro.high
         yield (
             f"The nearest category name in the same space gets {percent(direct.macro)}%, so the "
-            f"way through the language model {'gains' if gap > 0 else 'loses'} "
-            f"{abs(100 * gap):.1f} points."
+            f"way through the adaptor and the language model {'gains' if gap > 0 else 'loses'} "
+            f"{abs(100 * gap):.1f} points{'' if apart else ', though the intervals overlap'}."
             + (
                 " The space has AudioSet's class names in it, which name some of the categories."
                 if transfer.encoder.startswith("open-bound")

@@ -68,3 +68,4 @@ class TransferRecord(Strict):
     validation: dict[str, dict[str, float]]  # of open-bound: captions found, by kind and variant
     transfers: list[Transfer]
     not_run: dict[str, str]
+    seconds: float = 0.0  # of all its trainings and their answers, whenever they were done

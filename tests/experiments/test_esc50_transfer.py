@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gemb import profiles
 from gemb.data.items import Item, Media
 from gemb.data.load import Loaded, load_dataset
+from gemb.data.splits import Fold
 from gemb.experiments import esc50_transfer as section
 
 PROFILE = profiles.get("smoke")
@@ -77,3 +78,18 @@ def test_a_sound_that_cannot_be_embedded_is_left_out_and_named(monkeypatch, capl
     data = section.prepare(PROFILE, "open-bound:posteriors", section.HERE, pictures, loaded)
     assert data.fold.extra == ()
     assert "broken left out" in caplog.text
+
+
+def test_retrieval_chooses_among_all_categories_of_the_pictures(monkeypatch, tmp_path):
+    monkeypatch.setenv("GEMB_HOME", str(tmp_path))
+    names = dict(zip(("bird", "fruit", "tool"), np.eye(3, dtype=np.float32), strict=True))
+    pictures = sounds(["bird", "fruit", "tool"] * 2)
+    heard = [replace(i, media=Media.absent(f"heard {i.id}", "")) for i in sounds(["bird", "tool"])]
+    vectors = {i.media.key: names[i.answer][None] for i in pictures}
+    # the second sound lies nearest to a category that no sound has
+    vectors |= {heard[0].media.key: names["bird"][None], heard[1].media.key: names["fruit"][None]}
+    fold = Fold(tuple(pictures), tuple(pictures), (), tuple(heard))
+    data = section.Data("e", "e", "raw", fold, vectors, names)
+    found = section._direct(PROFILE, {"e": data})[0]
+    assert found.name == "nearest name in e" and found.macro.value == 0.5
+    assert found.confusion["tool"] == {"fruit": 1.0}
