@@ -60,7 +60,7 @@ def record():
         ],
         swap=[
             {"k": 1, "asked": a, "items": 9, "answers of words": w, "answers of gender": 1 - w,
-             "right": 0.9}
+             "right": 0.9, "majority": 0.77}
             for a, w in (("words", 1.0), ("gender", 0.1))
         ],
     )  # fmt: skip
@@ -117,3 +117,32 @@ def test_every_figure_has_alternative_text_and_every_table_its_csv(record):
     assert "Nothing else of this was run" in repr(figures.trials_table(record, ["capacity"]))
     assert "Nothing else of this" not in repr(figures.trials_table(record, ["collapse"]))
     assert "The study, on its own data" in repr(figures.shared_table(record))
+
+
+def test_tokens_are_held_apart_from_parameters_by_the_rate_best_on_validation(record):
+    assert "equal parameters" not in repr(figures.multitask_findings(record))
+    for k, rate, values, validation in (
+        (1, "a", [0.8, 0.8, 0.8], 0.3),  # best on the test, and not chosen
+        (1, "b", [0.3, 0.3, 0.3], 0.5),
+        (8, "a", [0.7, 0.7, 0.7], 0.6),
+    ):
+        name = f"{k} tokens, equal parameters, learning rate {rate}"
+        record.trials.append(trial(name, values, "capacity", k, validation))
+    text = repr(figures.multitask_findings(record))
+    assert "1 token, hidden 8: 30.0%; 8 tokens, hidden 8: 70.0%: more tokens help apart" in text
+    record.trials[-1].results = [part(t, 0.32) for t in TASKS]
+    assert "do not surely help by themselves" in repr(figures.multitask_findings(record))
+
+
+def test_what_the_collapsed_say_is_shown_and_stand_ins_are_starred(record):
+    said = repr(figures.said_table(record))
+    assert "the study's form" in said and "twice as long" not in said
+    for shown in (figures.tokens_chart(record), figures.said_table(record)):
+        assert "Word-level STT*" in repr(shown) and "* stand-in data" in repr(shown)
+    assert "2 of 3 tasks on stand-in data" in repr(figures.trials_table(record, ["rescue"]))
+    assert "77%" in repr(figures.swap_table(record))
+
+
+def test_a_gap_that_may_be_of_training_is_said_to_be(record):
+    text = repr(figures.multitask_findings(record))
+    assert "500 item passes or more" in text and "not of sharing alone" in text

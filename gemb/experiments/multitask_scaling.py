@@ -440,5 +440,7 @@ def _swap(
             # not every dataset of words says who speaks
             right = [metrics.exact_match(t, a) for t, a in zip(texts, truth, strict=True) if a]
             row["right"] = float(np.mean(right)) if right else None
+            counts = Counter(a for a in truth if a)
+            row["majority"] = max(counts.values()) / counts.total() if counts else None
             out.append(row)
     return out

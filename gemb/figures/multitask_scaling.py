@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import matplotlib
@@ -10,10 +11,11 @@ from matplotlib.figure import Figure
 
 from gemb import tasks
 from gemb.figures.shown import PALETTE, STYLE, Bullets, Shown, percent, picture, table
+from gemb.figures.single_task import STARRED
 from gemb.records import MultitaskRecord, SharedTask, Trial
 
 # What the study calls rescued is not said; here a shared adaptor serves a task if it reaches this
-# share of the accuracy of the task's own adaptor.
+# share of the accuracy of the task's own adaptor. Both are point estimates.
 SERVED = 0.95
 # A task counts as collapsed if nearly all its answers are one and the same, or nearly none is one
 # of its labels.
@@ -32,6 +34,11 @@ def _single(record: MultitaskRecord, encoder: str) -> dict[str, SharedTask]:
 def _title(record: MultitaskRecord, task: str) -> str:
     found = tasks.get(task, record.provenance.source)
     return found.title + ("*" if found.stand_in else "")
+
+
+def _stand_ins(record: MultitaskRecord) -> str:
+    names = [_title(record, r.task) for r in record.single[record.encoders[0]]]
+    return f"{sum(n.endswith('*') for n in names)} of {len(names)} tasks on stand-in data"
 
 
 def _passes(record: MultitaskRecord) -> str:
@@ -67,7 +74,7 @@ def shared_table(record: MultitaskRecord) -> Shown:
         "multitask_scaling",
         f"One adaptor for all tasks, exact match in per cent with 95% intervals, profile "
         f"{record.provenance.profile}. Its own adaptor: trained on that task's items alone, for "
-        f"{_passes(record)}, one virtual token. * stand-in data. {STUDYS}",
+        f"{_passes(record)}, one virtual token. {STARRED} {STUDYS}",
     )
 
 
@@ -88,11 +95,11 @@ def tokens_chart(record: MultitaskRecord) -> Shown:
                 colour = PALETTE[number % len(PALETTE)]
                 y = [next(r for r in t.results if r.task == task).accuracy.value for t in sweep]
                 marker = "osD^vP*X"[number % 8]
-                axes.plot(x, y, color=colour, marker=marker, label=tasks.get(task).title)
+                axes.plot(x, y, color=colour, marker=marker, label=_title(record, task))
                 axes.plot([x[0] / 1.6], [own.accuracy.value], color=colour, marker=marker,
                           mfc="none", ls="none")  # fmt: skip
                 told.append(
-                    f"{encoder}, {tasks.get(task).title}: own adaptor "
+                    f"{encoder}, {_title(record, task)}: own adaptor "
                     f"{100 * own.accuracy.value:.0f}%, shared "
                     + ", ".join(
                         f"{n} token{'s' if n > 1 else ''} {100 * v:.0f}%"
@@ -106,8 +113,11 @@ def tokens_chart(record: MultitaskRecord) -> Shown:
             axes.set_xlabel("virtual tokens of the shared adaptor")
             axes.set_title(encoder)
         panels[0].set_ylabel("exact match")
-        panels[-1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
-        return picture(figure, f"Accuracy against the number of virtual tokens. {'; '.join(told)}.")
+        panels[-1].legend(loc="center left", bbox_to_anchor=(1, 0.5), title=STARRED)
+        return picture(
+            figure,
+            f"Accuracy against the number of virtual tokens. {'; '.join(told)}. {STARRED}",
+        )
 
 
 def trials_table(record: MultitaskRecord, groups: Sequence[str]) -> Shown:
@@ -124,6 +134,7 @@ def trials_table(record: MultitaskRecord, groups: Sequence[str]) -> Shown:
                 "": trial.group,
                 "what is different": trial.name,
                 "tokens": trial.num_virtual_tokens,
+                "hidden": trial.hidden,
                 "parameters": f"{trial.parameters:,}",
                 "items seen": f"{trial.passes:,}",
                 "seconds": f"{trial.seconds:.0f}",
@@ -140,9 +151,11 @@ def trials_table(record: MultitaskRecord, groups: Sequence[str]) -> Shown:
     return table(
         pd.DataFrame(rows),
         "multitask_" + "_".join(groups),
-        "Every row is one shared adaptor, accuracies in per cent. Validation decides; the test "
-        "columns are for reading. Collapsed: nearly all answers alike, or nearly none a label. "
-        "Learnt: their own adaptor is surely better than the most frequent answer."
+        f"Every row is one shared adaptor, accuracies in per cent; {_stand_ins(record)}. "
+        "Validation decides; the test columns are for reading: point estimates, and with so few "
+        "items a point or two between rows is chance. Collapsed: nearly all answers alike, or "
+        "nearly none a label. Learnt: their own adaptor is surely better than the most frequent "
+        "answer."
         + (
             ""
             if any(t.group in groups for t in record.trials)
@@ -190,23 +203,40 @@ def collapsed(trial: Trial) -> int:
     )
 
 
+def _fallen(trial: Trial) -> bool:
+    """Whether it collapses on more than half of its tasks."""
+    return collapsed(trial) > len(trial.results) / 2
+
+
 def said_table(record: MultitaskRecord, names: Sequence[str] = ()) -> Shown:
-    """What shared adaptors make the language model say."""
+    """What shared adaptors make the language model say; ``names`` or else the sweep's and those
+    that collapse on most of their tasks."""
     rows = [
         {
             "shared adaptor": f"{trial.name}, {trial.encoder}",
-            "task": tasks.get(r.task).title,
+            "task": _title(record, r.task),
             "most frequent answers": "; ".join(f"{t} {100 * n:.0f}%" for t, n in r.frequent),
             "outside the labels": f"{100 * r.outside:.0f}%",
             "words an answer": f"{r.words:.1f}",
         }
         for trial in record.trials
-        if (trial.name in names if names else trial.group == "sweep" and _headline(record, trial))
+        if (
+            trial.name in names
+            if names
+            else _headline(record, trial) and (trial.group == "sweep" or _fallen(trial))
+        )
         for r in trial.results
     ]
     return table(
-        pd.DataFrame(rows), "multitask_said", "What is answered, over each task's test items."
+        pd.DataFrame(rows),
+        "multitask_said",
+        "What is answered, over each task's test items, by the sweep's adaptors and by those that "
+        f"collapse on more than half of their tasks. {STARRED}",
     )
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.0f}%"
 
 
 def swap_table(record: MultitaskRecord) -> Shown:
@@ -217,7 +247,8 @@ def swap_table(record: MultitaskRecord) -> Shown:
             "asked": tasks.get(row["asked"]).prompt,
             "answers that are words": f"{100 * row['answers of words']:.0f}%",
             "answers that are genders": f"{100 * row['answers of gender']:.0f}%",
-            "right": "–" if row["right"] is None else f"{100 * row['right']:.0f}%",
+            "right": _share(row["right"]),
+            "always the most frequent": _share(row.get("majority")),
             "clips": row["items"],
         }
         for row in record.swap
@@ -226,7 +257,8 @@ def swap_table(record: MultitaskRecord) -> Shown:
         pd.DataFrame(rows),
         "multitask_swap",
         "The prompt-swap control: the very same clips and virtual tokens, asked with either "
-        "prompt. If the prompt decides, the kind of answer follows it.",
+        "prompt. If the prompt decides, the kind of answer follows it; "
+        f"{_stand_ins(record)}.",
     )
 
 
@@ -243,8 +275,13 @@ def multitask_findings(record: MultitaskRecord) -> Bullets:
             )
             + "."
         )
+    if record.provenance.settings["multitask"].get("own_passes"):
+        lines.append(
+            f"A task's own adaptor was trained for {_passes(record)}: a gap between the two may be "
+            "of how long they were trained, and not of sharing alone."
+        )
     one = [t for t in record.trials if t.num_virtual_tokens == 1 and t.group != "confirmation"]
-    fallen = [t for t in one if collapsed(t) > len(t.results) / 2]
+    fallen = [t for t in one if _fallen(t)]
     if not fallen:
         lines.append(
             f"In none of the {len(one)} ways tried here does the one-token adaptor collapse on "
@@ -260,6 +297,7 @@ def multitask_findings(record: MultitaskRecord) -> Bullets:
             if len(fallen) < len(one)
             else "With one token most tasks collapse in every way tried."
         )
+    lines += _capacity(record)
     lines += [_rescued(record, t) for t in record.trials if t.group == "confirmation"]
     if record.swap:
         followed = [row[f"answers of {row['asked']}"] for row in record.swap if row["k"] == 1]
@@ -269,6 +307,40 @@ def multitask_findings(record: MultitaskRecord) -> Bullets:
                 "are of the kind that the prompt asks for, with one token."
             )
     return Bullets(lines)
+
+
+def _capacity(record: MultitaskRecord) -> list[str]:
+    """Tokens at nearly equal parameters, each size at the learning rate best on validation."""
+    trials = [t for t in record.trials if t.group == "capacity"]
+    best = [
+        max((t for t in trials if t.num_virtual_tokens == k), key=lambda t: t.validation)
+        for k in sorted({t.num_virtual_tokens for t in trials})
+    ]
+    if len(best) < 2:
+        return []
+    first, most = best[0], max(best, key=lambda t: t.mean)
+    told = "; ".join(
+        f"{t.num_virtual_tokens} tokens, hidden {t.hidden}: {100 * t.mean:.1f}%"
+        if t.num_virtual_tokens > 1
+        else f"1 token, hidden {t.hidden}: {100 * t.mean:.1f}%"
+        for t in best
+    )
+    gain, sure = most.mean - first.mean, 2 * math.hypot(_error(most), _error(first))
+    return [
+        f"At nearly equal parameters, each size at the learning rate best on validation, the mean "
+        f"over tasks is {told}: "
+        + (
+            "more tokens help apart from the parameters they bring."
+            if gain > sure
+            else "more tokens do not surely help by themselves."
+        )
+    ]
+
+
+def _error(trial: Trial) -> float:
+    """Standard error of the mean over tasks, as if no two tasks shared an item."""
+    widths = [(r.accuracy.high - r.accuracy.low) / (2 * 1.96) for r in trial.results]
+    return math.hypot(*widths) / len(widths)
 
 
 def _rescued(record: MultitaskRecord, confirmed: Trial) -> str:
@@ -283,7 +355,7 @@ def _rescued(record: MultitaskRecord, confirmed: Trial) -> str:
         None,
     )
     done = served(record, confirmed)
-    late = [tasks.get(t).title for t in learnt(record, confirmed) if t not in done]
+    late = [_title(record, t) for t in learnt(record, confirmed) if t not in done]
     beside = f", where nothing changed gives {100 * plain.mean:.1f}%" if plain else ""
     return (
         f"Best on validation with {confirmed.num_virtual_tokens} "

@@ -33,7 +33,7 @@ class Trial(Strict):
     passes: int  # training items times epochs
     seconds: float
     changed: dict[str, Any]  # settings that differ from the profile's
-    validation: float  # mean of the tasks' accuracies on validation items
+    validation: float  # accuracy on the validation items of all tasks together
     results: list[SharedTask]
     history: list[dict[str, Any]] = []
 
