@@ -29,6 +29,14 @@ from gemb.records import (
 # The study sorts its tasks into these three and gives no thresholds; these sort its own figures as
 # it does.
 WORKS, PARTLY = 0.80, 0.30
+COMMANDS = 169  # as many as its closed set of spoken commands has
+HARDER = {"commands", "scene-text"}  # the tasks that it finds lost under one shared adaptor
+# What its table of levels holds beside the eight tasks.
+OTHERS = (
+    ("partially", "Cross-modal transfer"),
+    ("does not", "Open-vocabulary STT"),
+    ("does not", "Multi-task sharing for harder tasks"),
+)
 # Their numbers in the book.
 SECTIONS = {
     "single_task": "1",
@@ -97,6 +105,9 @@ def load(run: str = "published") -> Records:
     return found
 
 
+LEVELS = ("works well", "partially", "does not")
+
+
 def level(value: float) -> str:
     """Works well, partially or not at all, by the thresholds above."""
     return "works well" if value >= WORKS else "partially" if value >= PARTLY else "does not"
@@ -107,6 +118,40 @@ def reached(result: TaskResult) -> str:
     main = result.method("adaptor").accuracy
     majority = next((m.accuracy.value for m in result.methods if m.method == "majority"), 0.0)
     return level(main.value) if main.low > majority else "does not"
+
+
+def levels(found: Records) -> list[tuple[str, list[str], list[str]]]:
+    """The study's table: of each level its name, what the study puts there, and this run."""
+    theirs = [(level(t.paper_accuracy), t.title) for t in tasks.TASKS.values()] + list(OTHERS)
+    mine = list(_reached(found))
+    return [
+        (name, *([title for at, title in some if at == name] for some in (theirs, mine)))
+        for name in LEVELS
+    ]
+
+
+def _reached(found: Records) -> Iterator[tuple[str, str]]:
+    """The level that each row of the study's table reaches in this run."""
+    single: SingleTaskRecord | None = found.get("single_task")
+    for result in single.results if single else []:
+        if result.protocol == "leak-free":
+            yield reached(result), tasks.get(result.task).title
+    transfer: TransferRecord | None = found.get("esc50_transfer")
+    crossed, speech, shared = (title for _, title in OTHERS)
+    if transfer and transfer.transfers:
+        first = transfer.transfers[0]
+        macro = first.headline.macro
+        above = macro.low > 1 / len(first.categories)
+        yield (level(macro.value) if above else "does not"), crossed
+    spoken: OpenVocabularyRecord | None = found.get("librispeech_failure")
+    if spoken:
+        yield level(max(r.exact.value for r in spoken.results if r.kind == "set-up")), speech
+    record: MultitaskRecord | None = found.get("multitask_scaling")
+    sweep = [t for t in record.trials if t.group == "sweep"] if record else []
+    most = max(sweep, key=lambda t: t.num_virtual_tokens, default=None)
+    hard = [r.accuracy.value for r in most.results if r.task in HARDER] if most else []
+    if hard:
+        yield level(sum(hard) / len(hard)), shared
 
 
 def claims(found: Records) -> list[Row]:
@@ -126,7 +171,7 @@ def _single(found: Records) -> Iterator[Row]:
             continue
         main = record.of(task.name).method("adaptor").accuracy
         mine, theirs = reached(record.of(task.name)), level(task.paper_accuracy)
-        order = ("does not", "partially", "works well")
+        order = LEVELS[::-1]
         excluded = not (
             order.index(level(main.low)) <= order.index(theirs) <= order.index(level(main.high))
         )
@@ -141,6 +186,20 @@ def _single(found: Records) -> Iterator[Row]:
             + ("" if mine == theirs or excluded else ", though the interval does not exclude it")
             + (", on a stand-in" if task.stand_in else ""),
         )
+    quick, study = "An adaptor is trained in under a minute", "under a minute"
+    seconds = [r.seconds_training for r in record.results] if record else []
+    if record is None or not seconds:
+        yield _not_run(quick, study, "no record of section 1")
+        return
+    yield Row(
+        quick,
+        study,
+        f"{min(seconds):.0f} to {max(seconds):.0f} s a task",
+        "the eight tasks' data above",
+        record.provenance.encoder,
+        "reproduced" if max(seconds) < 60 else "not reproduced",
+        f"on {record.provenance.machine}",
+    )
 
 
 def _verb(found: str) -> str:
@@ -155,13 +214,16 @@ def _open(found: Records) -> Iterator[Row]:
     record: OpenVocabularyRecord | None = found.get("librispeech_failure")
     study = "0%, LibriSpeech (1,000 sentences)"
     never = "Open vocabulary: exact match 0 in four set-ups"
-    clusters = "89% on 169 commands is recognition of clusters, not transcription"
+    none = "Open vocabulary: the answers share no words with what was said"
+    clusters = f"89% on {COMMANDS} commands is recognition of clusters, not transcription"
+    conjectured = "conjectured, Fluent Speech Commands"
     if record is None:
-        yield _not_run(never, study, "no record of section 2")
-        yield _not_run(clusters, "conjectured, Fluent Speech Commands", "no record of section 2")
+        for claim, figure in ((never, study), (none, study), (clusters, conjectured)):
+            yield _not_run(claim, figure, "no record of section 2")
         return
     official = record.provenance.source == "official"
     data = "LibriSpeech" if official else "stand-in: synthesised sentences of WordNet"
+    encoder = record.provenance.encoder
     setups = [r for r in record.results if r.kind == "set-up"]
     best = max(setups, key=lambda r: r.exact.value)
     ceiling = record.from_text
@@ -170,40 +232,64 @@ def _open(found: Records) -> Iterator[Row]:
         study,
         f"{percent(best.exact)}% at most, of {best.items} sentences",
         data,
-        record.provenance.encoder,
+        encoder,
         "reproduced" if best.exact.value == 0 else "not reproduced",
         f"{record.n_train} sentences trained on"
         + (
-            "; but an adaptor on the text's own vector does not learn it either"
-            if ceiling and ceiling.bits and ceiling.bits.low <= 0
+            f"; but an adaptor on the text's own vector gets {percent(ceiling.exact, False)}% too"
+            if ceiling and best.exact.value == 0 and ceiling.exact.low <= 0
             else ""
         ),
     )
-    rows = sorted(record.recognition, key=lambda r: r.sentences)
-    if rows:
-        # where none of n is right, up to 3/n may be
-        apart = [r.sentences for r in rows if r.known.low > max(r.unseen.high, 3 / r.n_unseen)]
+    measured = [(r, r.overlap_gain) for r in setups if r.overlap_gain]
+    if measured:
+        most, gain = max(measured, key=lambda m: m[1].value)
+        some = sum(g.low > 0 for _, g in measured)
         yield Row(
-            clusters,
-            "conjectured, Fluent Speech Commands",
-            "; ".join(
-                f"{percent(r.known)}% of {r.sentences} sentences trained on, "
-                f"{percent(r.unseen)}% of others"
-                for r in rows
-            ),
+            none,
+            "no word overlap, LibriSpeech",
+            f"{percent(most.overlap)}% of words (F1), {percent(gain)} points more than with other "
+            f"sentences ({most.name})",
             data,
-            record.provenance.encoder,
-            "reproduced" if apart else "not reproduced",
-            "known sentences in unseen voices are recognised, unknown ones are not"
-            + (f" (up to {apart[-1]} sentences)" if len(apart) < len(rows) else "")
-            if apart
-            else "known and unknown sentences are not surely told apart",
+            encoder,
+            "not reproduced" if some else "reproduced",
+            f"surely more than by chance in {some} of {len(measured)} set-ups",
         )
     else:
+        yield _not_run(none, "no word overlap, LibriSpeech", "not measured in this record")
+    yield _clusters(record, clusters, conjectured, data)
+
+
+def _clusters(record: OpenVocabularyRecord, claim: str, study: str, data: str) -> Row:
+    """Whether as many sentences as the study has commands are known again, and others are not."""
+    rows = sorted(record.recognition, key=lambda r: r.sentences)
+    if not rows:
         why = "needs each sentence in several voices" + (
-            ", and LibriSpeech has one" if official else ""
+            ", and LibriSpeech has one" if record.provenance.source == "official" else ""
         )
-        yield _not_run(clusters, "conjectured, Fluent Speech Commands", why)
+        return _not_run(claim, study, why)
+    # where none of n is right, up to 3/n may be
+    apart = [r.sentences for r in rows if r.known.low > max(r.unseen.high, 3 / r.n_unseen)]
+    at = next((r.sentences for r in rows if r.sentences >= COMMANDS), None)
+    told = (
+        f"known sentences in unseen voices are recognised and unknown ones are not, up to "
+        f"{apart[-1]} sentences; so few would teach no transcription either"
+        if apart
+        else "known and unknown sentences are not surely told apart"
+    )
+    return Row(
+        claim,
+        study,
+        "; ".join(
+            f"{percent(r.known)}% of {r.sentences} sentences trained on, "
+            f"{percent(r.unseen)}% of others"
+            for r in rows
+        ),
+        data,
+        record.provenance.encoder,
+        "not run" if at is None else "reproduced" if at in apart else "not reproduced",
+        told + ("" if at else f"; the claim is of {COMMANDS}, and no run here has as many"),
+    )
 
 
 def _transfer(found: Records) -> Iterator[Row]:
@@ -259,16 +345,20 @@ def _shared(found: Records) -> Iterator[Row]:
         trial = trials[0]
         served, fallen = set(multitask.served(record, trial)), multitask.collapsed(trial)
         known, count = multitask.learnt(record, trial), len(trial.results)
-        lost = {"commands", "scene-text"}
         with_one = next(
             (set(multitask.served(record, t)) for t in record.trials
              if (t.group, t.encoder, t.num_virtual_tokens) == ("sweep", trial.encoder, 1)),
             set(),
         )  # fmt: skip
+        learns = any(
+            multitask.served(record, t)
+            for t in record.trials
+            if (t.group, t.encoder) == ("sweep", trial.encoder)
+        )
         right = {
             1: fallen > count / 2,
             8: bool(served - with_one) and len(served) < len(known),
-            32: len(served) > len(known) / 2 and not lost & served,
+            32: len(served) > len(known) / 2 and not HARDER & served,
         }[k]
         yield Row(
             claim,
@@ -279,7 +369,8 @@ def _shared(found: Records) -> Iterator[Row]:
             else "the study's own",
             trial.encoder,
             "reproduced" if right else "not reproduced",
-            f"mean over tasks {100 * trial.mean:.1f}%",
+            f"mean over tasks {100 * trial.mean:.1f}%"
+            + ("" if learns else "; no number of tokens serves any: too little training to tell"),
         )
 
 
@@ -290,7 +381,7 @@ def _not_run(claim: str, study: str, why: str) -> Row:
 def costs(found: Records) -> list[Cost]:
     """Seconds and dollars of each task: embedding, one training of the fixed split, answering.
 
-    Of sections 2 and 4 all their trainings, whenever they were done.
+    Of sections 2 to 4 all their trainings, whenever they were done, without embedding.
     """
     record: SingleTaskRecord | None = found.get("single_task")
     out = [
@@ -302,9 +393,11 @@ def costs(found: Records) -> list[Cost]:
         for r in (record.results if record else [])
         if r.protocol == "leak-free"
     ]
-    for name, title in (("librispeech_failure", "Section 2"), ("multitask_scaling", "Section 4")):
-        if name in found:
-            out.append(Cost(f"{title}, its trainings", found[name].seconds, 0.0))
+    out += [
+        Cost(f"Section {SECTIONS[name]}, its trainings alone", record.seconds, 0.0)
+        for name, record in found.items()
+        if name != "single_task" and record.seconds
+    ]
     return out
 
 
@@ -313,8 +406,12 @@ REMARK = (
     "The study does not publish its test sizes, so its figures carry an unknown uncertainty. "
     f"Works well: {100 * WORKS:.0f}% or more; partially: {100 * PARTLY:.0f}% or more, and surely "
     "more than the most frequent answer always gets. A verdict on a stand-in is about the claim's "
-    "kind, not about its number."
+    "kind, not about its number. An interval of no width is that of answers all right or all "
+    "wrong: of n alike, the truth may still be 3/n off."
 )
+
+
+COSTS = "What a task takes: embedding its items, one training, answering."
 
 
 def markdown(found: Records) -> str:
@@ -330,27 +427,18 @@ def markdown(found: Records) -> str:
         "| | the study | this run |",
         "|---|---|---|",
     ]
-    record: SingleTaskRecord | None = found.get("single_task")
-    for name in ("works well", "partially", "does not"):
-        theirs = [t.title for t in tasks.TASKS.values() if level(t.paper_accuracy) == name]
-        mine = [
-            tasks.get(r.task).title
-            for r in (record.results if record else [])
-            if r.protocol == "leak-free" and reached(r) == name
-        ]
-        if name == "does not":
-            theirs.append("Open-vocabulary STT")
-            if "librispeech_failure" in found:
-                mine.append("Open-vocabulary STT")
-        lines.append(f"| {name} | {', '.join(theirs) or '–'} | {', '.join(mine) or '–'} |")
-    lines += ["", "What a task takes: embedding its items, one training, answering.", ""]
-    lines += ["| | seconds | dollars |", "|---|---|---|"]
     lines += [
-        f"| {c.task} | {c.seconds:.0f} | "
-        f"{'not known' if c.dollars is None else f'{c.dollars:.2f}'} |"
-        for c in costs(found)
+        f"| {name} | {', '.join(theirs) or '–'} | {', '.join(mine) or '–'} |"
+        for name, theirs, mine in levels(found)
     ]
+    lines += ["", COSTS, ""]
+    lines += ["| | seconds | dollars |", "|---|---|---|"]
+    lines += [f"| {c.task} | {c.seconds:.0f} | {_dollars(c)} |" for c in costs(found)]
     return "\n".join(lines) + "\n"
+
+
+def _dollars(cost: Cost) -> str:
+    return "not known" if cost.dollars is None else f"{cost.dollars:.2f}"
 
 
 def _made(found: Records) -> str:
@@ -374,15 +462,19 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def text(found: Records) -> str:
-    """The report for a terminal: a paragraph a claim."""
+    """The report for a terminal: a paragraph a claim, then levels and costs."""
     out = []
     for row in claims(found):
         out.append(f"{row.verdict:15} {row.claim}")
         out.append(f"{'':15} the study: {row.study}")
         if row.here != "–":
-            out.append(f"{'':15} here: {row.here} ({row.data})")
+            out.append(f"{'':15} here: {row.here} ({row.data}; {row.encoder})")
         out.append(f"{'':15} {row.why}")
-    return "\n".join([*out, "", REMARK])
+    for name, theirs, mine in levels(found):
+        out += ["", f"{name:15} the study: {', '.join(theirs) or '–'}"]
+        out.append(f"{'':15} here: {', '.join(mine) or '–'}")
+    out += ["", COSTS, *(f"{c.seconds:8.0f} s {_dollars(c):>9} $  {c.task}" for c in costs(found))]
+    return "\n".join([*out, "", _made(found), REMARK])
 
 
 def write(found: Records, folder: Path) -> list[Path]:
@@ -392,7 +484,11 @@ def write(found: Records, folder: Path) -> list[Path]:
     writer = csv.DictWriter(table, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    whole = {"claims": rows, "costs": [asdict(c) for c in costs(found)]}
+    whole = {
+        "claims": rows,
+        "levels": {name: {"study": a, "run": b} for name, a, b in levels(found)},
+        "costs": [asdict(c) for c in costs(found)],
+    }
     files = {
         "report.md": markdown(found),
         "report.json": json.dumps(whole, indent=1, ensure_ascii=False) + "\n",
@@ -404,9 +500,15 @@ def write(found: Records, folder: Path) -> list[Path]:
 
 
 def compare(a: Records, b: Records) -> list[str]:
-    """What changed between two runs: a line for every score that is in both, and what is not."""
+    """What changed between two runs: what made them, every score in both, and what is not."""
+    lines = [
+        f"section {SECTIONS[name]}, {what}: {one} → {two}"
+        for name in a
+        if name in b
+        for what in ("profile", "encoder", "llm", "source")
+        if (one := getattr(a[name].provenance, what)) != (two := getattr(b[name].provenance, what))
+    ]
     ours, theirs = dict(_scores(a)), dict(_scores(b))
-    lines = []
     for name in sorted({*ours, *theirs}):
         if name not in theirs:
             lines.append(f"{name}: only in the first")
@@ -430,8 +532,24 @@ def _scores(found: Records) -> Iterator[tuple[str, Score]]:
             yield f"{result.task}, {result.protocol}, {method.method}", method.accuracy
     speech: OpenVocabularyRecord | None = found.get("librispeech_failure")
     for transcript in speech.results if speech else []:
-        yield f"open vocabulary, {transcript.name}, word overlap", transcript.overlap
+        for metric in ("exact", "wer", "overlap"):
+            yield f"open vocabulary, {transcript.name}, {metric}", getattr(transcript, metric)
+    for row in speech.recognition if speech else []:
+        yield f"open vocabulary, {row.sentences} sentences known, exact", row.known
+    for point in speech.curve if speech else []:
+        yield f"open vocabulary, {point.arm} of {point.n_train}, overlap", point.overlap
+    transfers: TransferRecord | None = found.get("esc50_transfer")
+    for way in transfers.transfers if transfers else []:
+        for answered in way.results:
+            yield f"{way.trained_on} to {way.tested_on}, {answered.name}, macro", answered.macro
     shared: MultitaskRecord | None = found.get("multitask_scaling")
+    for encoder, parts in shared.single.items() if shared else ():
+        for part in parts:
+            yield f"own adaptor, {encoder}, {part.task}", part.accuracy
     for trial in shared.trials if shared else []:
         for part in trial.results:
-            yield f"shared, {trial.name}, {trial.encoder}, {part.task}", part.accuracy
+            # the one that confirms the best has the best's name
+            yield (
+                f"shared ({trial.group}), {trial.name}, {trial.encoder}, {part.task}",
+                (part.accuracy),
+            )
