@@ -124,10 +124,11 @@ def levels(found: Records) -> list[tuple[str, list[str], list[str]]]:
     """The study's table: of each level its name, what the study puts there, and this run."""
     theirs = [(level(t.paper_accuracy), t.title) for t in tasks.TASKS.values()] + list(OTHERS)
     mine = list(_reached(found))
-    return [
-        (name, *([title for at, title in some if at == name] for some in (theirs, mine)))
-        for name in LEVELS
-    ]
+
+    def at(name: str, titles: list[tuple[str, str]]) -> list[str]:
+        return [title for found_at, title in titles if found_at == name]
+
+    return [(name, at(name, theirs), at(name, mine)) for name in LEVELS]
 
 
 def _reached(found: Records) -> Iterator[tuple[str, str]]:
@@ -253,7 +254,7 @@ def _open(found: Records) -> Iterator[Row]:
             data,
             encoder,
             "not reproduced" if some else "reproduced",
-            f"surely more than by chance in {some} of {len(measured)} set-ups",
+            f"any two sentences share some; surely more in {some} of {len(measured)} set-ups",
         )
     else:
         yield _not_run(none, "no word overlap, LibriSpeech", "not measured in this record")

@@ -597,7 +597,7 @@ def _probe(profile: Profile, arm: str, jobs: Sequence[Job], vectors: Vectors) ->
         ]
     x_train, x_test = baselines.standardise(*raw)
     sets, tests = ([set(i.answer.split()) for i in part] for part in (fold.train, fold.test))
-    counts = Counter(w for s in sets for w in s)
+    counts = Counter(sorted(w for s in sets for w in s))  # of words as frequent, by the alphabet
     frequent = [
         w
         for w, c in counts.most_common()
@@ -618,8 +618,8 @@ def _probe(profile: Profile, arm: str, jobs: Sequence[Job], vectors: Vectors) ->
         found.append(auc(scores, np.array([word in s for s in tests]), weights))
         rows.append({"word": word, "sentences": counts[word], "auc": float(found[-1][0])})
     # a drawing of which every sentence has the word, or none, says nothing of that word
-    means = np.nanmean(found, axis=0) if found else np.full(len(weights), 0.5)
-    low, high = np.percentile(means[1:], [2.5, 97.5])
+    means = np.ma.masked_invalid(found or [np.full(len(weights), 0.5)]).mean(axis=0)
+    low, high = np.percentile(means[1:].compressed(), [2.5, 97.5])
     return records.Probe(
         arm=arm,
         words=len(rows),

@@ -1,5 +1,7 @@
 """Open vocabulary: who is trained on, how transcripts are scored, what a probe finds."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -125,3 +127,20 @@ def test_words_that_any_sentence_shares_are_no_gain():
     assert right.overlap_gain.value == pytest.approx(1 - 1 / 3)
     same = section.score("x", "set-up", truths * 2, ["the man"] * 6, draws=50, seeds=2)
     assert same.overlap.value > 0 and same.overlap_gain.value == 0
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_probe_of_the_length_alone_has_an_interval_over_sentences():
+    def items(*sentences):
+        return tuple(Item(s, "text", Media.absent(s, ""), s) for s in sentences)
+
+    train = items("a", "b", "the a b", "the b c d", "c", "the d c e")
+    # few enough that many drawings lack the word, or have it everywhere
+    fold = Fold(train, (), items("a", "the b c", "d"))
+    jobs = [SimpleNamespace(part="setup", name=n, run=SimpleNamespace(fold=fold))
+            for n in ("one vector, 1 token", section.TEXT)]  # fmt: skip
+    profile = profiles.get("smoke")
+    found = section._probe(profile, "length", jobs, None)
+    words = [(r["word"], r["sentences"], r["auc"]) for r in found.by_word]
+    assert words == [("b", 3, 1.0), ("c", 3, 1.0)]  # as frequent as "the", and before it
+    assert 0 <= found.auc.low <= found.auc.value <= found.auc.high <= 1
