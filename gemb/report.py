@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -433,8 +434,14 @@ def markdown(found: Records) -> str:
         for name, theirs, mine in levels(found)
     ]
     lines += ["", COSTS, ""]
-    lines += ["| | seconds | dollars |", "|---|---|---|"]
-    lines += [f"| {c.task} | {c.seconds:.0f} | {_dollars(c)} |" for c in costs(found)]
+    paid = any(c.dollars != 0 for c in costs(found))
+    lines += (
+        ["| | seconds | dollars |", "|---|---|---|"] if paid else ["| | seconds |", "|---|---|"]
+    )
+    lines += [
+        f"| {c.task} | {c.seconds:.0f} |" + (f" {_dollars(c)} |" if paid else "")
+        for c in costs(found)
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -457,8 +464,9 @@ def _made(found: Records) -> str:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    """A row in five cells, which a page has room for."""
-    made_by = f"{row.data}; {row.encoder}" if row.encoder != "–" else "–"
+    """A row in five cells, which a page has room for; the encoder without its hash."""
+    encoder = re.sub(r"-[0-9a-f]{12}$", "", row.encoder)
+    made_by = f"{row.data}; {encoder}" if encoder != "–" else "–"
     return row.claim, row.study, row.here, made_by, f"**{row.verdict}**: {row.why}"
 
 

@@ -41,6 +41,12 @@ record = single_task.run(profiles.get(profile))
 published = records.published(records.SingleTaskRecord, "single_task")
 
 # %% [markdown]
+# ## In short
+
+# %% tags=["hide-input"]
+figures.findings(record)
+
+# %% [markdown]
 # ## Protocol
 #
 # Each task's adaptor is `Linear → GELU → Linear`, trained by cross-entropy on the answer's tokens
@@ -64,16 +70,13 @@ figures.accuracy_chart(record)
 figures.main_table(record, published)
 
 # %% [markdown]
-# ### What it means
-
-# %% tags=["hide-input"]
-figures.findings(record)
+# ### What does the language model cost?
 
 # %% tags=["hide-input"]
 figures.gap_table(record)
 
 # %% [markdown]
-# Accuracy against another split, for the leakage that a random fifth allows:
+# ### How much does a random split flatter?
 
 # %% tags=["hide-input"]
 figures.splits_table(record)
@@ -93,9 +96,9 @@ figures.others_table(record)
 # %% [markdown]
 # ### Reported apart
 #
-# Words never trained on, real recordings of the ten words, and the clips that two tasks share
-# (which word is said, and by whom): for those the prompt alone tells the language model what is
-# asked.
+# Words never trained on (*unseen-words*), real recordings of the ten words, and the gender of the
+# *synthetic-voices* that say them: clips that two tasks share, so that the prompt alone tells the
+# language model what is asked. CER and WER are error rates over characters and over words.
 
 # %% tags=["hide-input"]
 figures.subsets_table(record)
@@ -131,19 +134,14 @@ figures.confusions(figures.worst(record))
 # %% [markdown]
 # ## Some items, answered
 #
-# Nearest neighbours are the training items closest by cosine in the store of vectors.
+# Nearest are the training items closest by cosine. Confidence is the geometric mean of the
+# probabilities of the answer's tokens; it is not calibrated.
 
 # %% tags=["hide-input"]
 figures.gallery(record, "clothing")
 
 # %% tags=["hide-input"]
 figures.gallery(record, "words")
-
-# %% tags=["hide-input"]
-figures.examples_table(record, "clothing")
-
-# %% tags=["hide-input"]
-figures.examples_table(record, "words")
 
 # %% [markdown]
 # ## Time and price

@@ -39,6 +39,12 @@ from gemb.experiments import librispeech_failure
 record = librispeech_failure.run(profiles.get(profile))
 
 # %% [markdown]
+# ## In short
+
+# %% tags=["hide-input"]
+figures.evidence(record)
+
+# %% [markdown]
 # ## The four set-ups
 #
 # The split is by sentence: no test sentence was trained on. Each adaptor is trained as in section
@@ -98,10 +104,7 @@ figures.curve_chart(record)
 figures.curve_table(record)
 
 # %% [markdown]
-# ## What the evidence supports
-
-# %% tags=["hide-input"]
-figures.evidence(record)
+# ## What made these numbers
 
 # %% tags=["hide-input"]
 figures.provenance_table(record)

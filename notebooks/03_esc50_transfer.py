@@ -37,6 +37,12 @@ from gemb.experiments import esc50_transfer
 record = esc50_transfer.run(profiles.get(profile))
 
 # %% [markdown]
+# ## In short
+
+# %% tags=["hide-input"]
+figures.transfer_findings(record)
+
+# %% [markdown]
 # ## A space for pictures, sounds and texts
 #
 # `open-bound` comes in two variants. `posteriors` needs no training: a picture is the mean of the
@@ -75,10 +81,7 @@ figures.category_table(record)
 figures.degradation_chart(record)
 
 # %% [markdown]
-# ## What the evidence supports
-
-# %% tags=["hide-input"]
-figures.transfer_findings(record)
+# ## What made these numbers
 
 # %% tags=["hide-input"]
 figures.provenance_table(record)

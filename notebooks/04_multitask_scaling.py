@@ -38,6 +38,12 @@ from gemb.experiments import multitask_scaling
 record = multitask_scaling.run(profiles.get(profile))
 
 # %% [markdown]
+# ## In short
+
+# %% tags=["hide-input"]
+figures.multitask_findings(record)
+
+# %% [markdown]
 # ## Accuracy against virtual tokens
 #
 # Like the study's encoder, `open-bound` (section 3) has one space for pictures, sounds and texts;
@@ -87,10 +93,7 @@ figures.trials_table(record, ["collapse"])
 figures.trials_table(record, ["rescue", "confirmation"])
 
 # %% [markdown]
-# ## What the evidence supports
-
-# %% tags=["hide-input"]
-figures.multitask_findings(record)
+# ## What made these numbers
 
 # %% tags=["hide-input"]
 figures.provenance_table(record)

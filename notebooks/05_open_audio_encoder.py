@@ -17,9 +17,9 @@
 # # An open audio encoder
 #
 # **Question.** Can parts of pretrained models be turned into an embedding model of sounds and
-# texts, and by which of four routes? The source of this section starts from multimodal language
-# models that hear already. It trains all of one, prunes its layers, trains it on texts alone, or
-# joins one model's audio encoder to another's language model.
+# texts, and by which of four routes? The source of this section, {cite:t}`xiao2026bootstrapping`,
+# starts from multimodal language models that hear already. It trains all of one, prunes its layers,
+# trains it on texts alone, or joins one model's audio encoder to another's language model.
 #
 # **What is run here** are the same routes on small open parts: the frames of Moonshine and YAMNet,
 # both frozen, a linear projection, and the body of SmolLM2-135M, whose last hidden states are
@@ -39,6 +39,12 @@ from gemb.experiments import open_audio_encoder
 record = open_audio_encoder.run(profiles.get(profile))
 
 # %% [markdown]
+# ## In short
+
+# %% tags=["hide-input"]
+figures.audio_findings(record)
+
+# %% [markdown]
 # ## Sounds and captions
 #
 # Three kinds of pairs, reported apart (captions by known and by unknown voices). Synthetic speech
@@ -56,7 +62,8 @@ figures.audio_pairs_table(record)
 # with the language model frozen. *Combined* trains everything at once, without alignment, for as
 # many steps as those two stages have. Four baselines see the same pairs: random vectors; the
 # AudioSet classes that YAMNet hears, and the words that Moonshine writes down, each as MiniLM reads
-# them; and linear heads on the frozen features of all three.
+# them; and linear heads on the frozen features of all three. The measure is **cvR@5**: how often a
+# right text (or sound) is among the first five that a sound (or text) finds.
 
 # %% tags=["hide-input"]
 figures.routes_table(record)
@@ -169,10 +176,7 @@ figures.published_audio_table(record)
 figures.published_differences_table(record)
 
 # %% [markdown]
-# ## What the evidence supports
-
-# %% tags=["hide-input"]
-figures.audio_findings(record)
+# ## What made these numbers
 
 # %% tags=["hide-input"]
 figures.provenance_table(record)

@@ -1,3 +1,6 @@
+import base64
+import re
+
 import pytest
 
 from gemb import figures, profiles, records
@@ -131,6 +134,23 @@ def test_every_figure_has_alternative_text_and_every_table_its_csv(record):
     assert "Nothing of this" in repr(figures.others_table(record))
 
 
+def test_what_a_page_has_no_room_for_is_in_the_csv(record):
+    shown = figures.main_table(record)
+    page, terminal = shown._repr_html_(), repr(shown)
+    assert "<th>± seeds</th>" not in page and "also with: ± seeds" in page
+    assert "± seeds" in terminal
+    csv = base64.b64decode(re.search(r"base64,([^\"]+)", page)[1]).decode()
+    assert "± seeds" in csv and "(70.0–90.0)" in csv
+    # no column breaks an interval in two
+    assert '<span style="white-space:nowrap">(70.0–90.0)</span>' in page
+
+
+def test_a_task_that_nobody_reads_is_no_draw(record):
+    for found in record.results:
+        found.methods[2] = method("majority", 0.9)
+    assert "It costs more" not in repr(figures.findings(record))
+
+
 def test_the_same_figure_has_the_same_bytes(record):
     assert figures.accuracy_chart(record).png == figures.accuracy_chart(record).png
 
@@ -143,11 +163,15 @@ def test_the_summary_names_the_stand_ins_and_the_profile(record):
 
 def test_the_findings_say_what_the_record_says(record):
     text = repr(figures.findings(record))
-    assert "It costs more on Clothing classification (−5.0 points)" in text
-    assert "its validation accuracy, 50.0%, had not stopped rising" in text
+    assert "It costs more on Clothing classification (−5.0 points), Word-level STT" in text
+    assert "(−5.0 points): validation accuracy had not stopped rising" in text
     for one in record.results:
         one.history[0]["val_accuracy"] = 0.5
-    assert "had stopped rising (50.0 to 50.0% in the last epoch" in repr(figures.findings(record))
+    assert "the cause cannot be told" in repr(figures.findings(record))
+    head = method("MLP head", 0.84, difference=Score(value=-0.04, low=-0.06, high=-0.02))
+    for one in record.results:
+        one.methods.append(head)
+    assert "the price of answering through one" in repr(figures.findings(record))
     assert "12.0 (2.0–22.0)% (shuffled labels" in text
 
 

@@ -151,7 +151,10 @@ def test_sentences_follow_the_numbers(record):
     assert "cvR@5 65.0% over subsets and directions" in text and "linear heads, gets 45.0%" in text
     assert "the fewest lose 10.0 points" in text
     assert "does not survive pruning: surely above chance in 1" in text
-    assert "surely worse in 1 of 2 (sounds, text to audio −20.0 (−25.0 to −15.0))" in text
+    assert (
+        "surely worse in 1 of 2 comparisons (sounds, text to audio −20.0 (−25.0 to −15.0) points)"
+        in text
+    )
     assert "Trained on the style name, tested on sentence: 30.0 points less" in text
     assert "Batches after the same 10 steps: 32 30.0%, 64 35.0%" in text
     assert "Routing: the model is right for 30.0 (25.0–35.0)% of 20 spoken commands" in text
@@ -159,7 +162,7 @@ def test_sentences_follow_the_numbers(record):
     record.gains[0].text_to_audio = Score(value=0.1, low=1e-17, high=0.2)
     record.gains[0].audio_to_text = Score(value=0.1, low=-0.1, high=0.2)
     text = repr(figures.audio_findings(record))
-    assert "text-only against aligned, points: in none of 2 surely better" in text
+    assert "Text-only against aligned: in none of 2 comparisons surely better" in text
 
 
 @pytest.mark.parametrize(
@@ -191,7 +194,7 @@ def test_published_scores_are_labelled_by_their_source(record):
 def test_each_encoder_is_a_column_of_the_study(record):
     text = repr(figures.study_table(record))
     assert "open-audio" in text and "80.0 (75.0–85.0)" in text and "70.0 (65.0–75.0)" in text
-    assert "not by whom: none." in text
+    assert "who they are: none." in text
     record.study[0].known = 9
     assert "not by whom: words 9 of 40." in repr(figures.study_table(record))
     record.study = []

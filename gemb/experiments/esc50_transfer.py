@@ -56,7 +56,7 @@ OFFICIAL = (
     Way("gender", "celeba", "voices", "faces", "RAVDESS gender to CelebA"),
 )
 NOT_RUN = {
-    w.data: "the official data are for the profile `paper`"
+    w.data: "the official data are for the profile paper"
     + ("; CelebA lies behind a form" if w.target == "celeba" else "")
     for w in OFFICIAL
 }

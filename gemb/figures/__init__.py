@@ -72,7 +72,6 @@ from gemb.figures.single_task_plots import (
     accuracy_chart,
     confusions,
     curves,
-    examples_table,
     gallery,
     worst,
 )
@@ -98,7 +97,6 @@ __all__ = [
     "degradation_chart",
     "device_table",
     "evidence",
-    "examples_table",
     "findings",
     "gains_table",
     "gallery",

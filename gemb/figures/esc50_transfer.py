@@ -41,7 +41,7 @@ def transfer_table(record: TransferRecord) -> Shown:
     rows = [
         {
             "from, to": _words(transfer),
-            "": KINDS[kind],
+            "kind": KINDS[kind],
             "answers by": r.name + (" (default)" if r is transfer.headline else ""),
             "macro accuracy": percent(r.macro),
             "± seeds": "–" if r.macro.seed_std is None else f"{100 * r.macro.seed_std:.1f}",
@@ -64,6 +64,7 @@ def transfer_table(record: TransferRecord) -> Shown:
         "esc50_transfer",
         "Per cent with 95% intervals over groups (source recordings, persons), profile "
         f"{record.provenance.profile}. Macro accuracy is what counts. {about}",
+        aside=["± seeds"] + (["from, to"] if len(record.transfers) == 1 else []),
     )
 
 
@@ -101,7 +102,7 @@ def category_table(record: TransferRecord) -> Shown:
             "items": r.items,
             "groups": r.groups,
             "accuracy": percent(r.accuracy),
-            "log-prob. of the answers": f"{r.logprob:.2f}",
+            "log-prob. of the answers": f"{r.logprob:.2f}".replace("-", "−"),
             "answers": "; ".join(f"{t} {100 * n:.0f}%" for t, n in r.said),
         }
         for transfer in record.transfers
@@ -111,6 +112,7 @@ def category_table(record: TransferRecord) -> Shown:
         pd.DataFrame(rows), "esc50_transfer_categories",
         "By category, per cent, the default's adaptor; intervals over groups. "
         + "; ".join(t.data for t in record.transfers) + ".",
+        ["asked about"] if len(record.transfers) == 1 else [],
     )  # fmt: skip
 
 

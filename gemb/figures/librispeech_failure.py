@@ -47,7 +47,7 @@ def speech_table(record: OpenVocabularyRecord) -> Shown:
     """Set-ups, floors and ceilings on the same test sentences."""
     rows = [
         {
-            "": KINDS[kind],
+            "kind": KINDS[kind],
             "transcript by": r.name,
             "exact match": percent(r.exact),
             "WER": percent(r.wer),
@@ -74,6 +74,7 @@ def speech_table(record: OpenVocabularyRecord) -> Shown:
         "right sentence gains in log-probability from its own vector instead of another's. The "
         "best training sentence for each test sentence, chosen knowing the truth, has a WER of "
         f"{percent(record.nearest_training_wer)}.",
+        aside=["kind", "CER", "virtual tokens", "parameters", "sentences"],
     )
 
 
@@ -133,7 +134,7 @@ def transcripts_table(record: OpenVocabularyRecord, names: Sequence[str] = ()) -
     frame = pd.DataFrame(rows)
     if not frame.empty:
         frame = frame.sort_values("said", kind="stable")
-        frame["log-prob."] = [f"{v:.2f}" for v in frame["log-prob."]]
+        frame["log-prob."] = [f"{v:.2f}".replace("-", "−") for v in frame["log-prob."]]
     return table(
         frame,
         "librispeech_failure_examples",

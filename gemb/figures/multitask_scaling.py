@@ -131,7 +131,7 @@ def trials_table(record: MultitaskRecord, groups: Sequence[str]) -> Shown:
         mine = [r.accuracy.value for r in trial.results]
         rows.append(
             {
-                "": trial.group,
+                "kind": trial.group,
                 "what is different": trial.name,
                 "tokens": trial.num_virtual_tokens,
                 "hidden": trial.hidden,
@@ -161,6 +161,7 @@ def trials_table(record: MultitaskRecord, groups: Sequence[str]) -> Shown:
             if any(t.group in groups for t in record.trials)
             else " Nothing else of this was run under this profile."
         ),
+        aside=["tokens", "hidden", "items seen", "seconds", "seed"],
     )
 
 

@@ -70,7 +70,7 @@ def routes_table(record: AudioEncoderRecord) -> Shown:
     rows = [
         {
             "model": m.name + (" (best on validation pairs)" if m.name == record.best else ""),
-            "": "baseline" if m.kind == "baseline" else "route",
+            "kind": "baseline" if m.kind == "baseline" else "route",
             "parts": m.parts,
             "layers": "–" if m.layers is None else str(m.layers),
             "trained, millions": _millions(m.trained),
@@ -92,6 +92,14 @@ def routes_table(record: AudioEncoderRecord) -> Shown:
         "training, with the alignment that several routes share; the loss is the last, "
         "beside that of who cannot tell the pairs of a batch apart. The best is chosen among "
         "what each route ends with.",
+        aside=[
+            "kind",
+            "parts",
+            "trained, millions",
+            "steps",
+            "minutes",
+            "last loss (guessing)",
+        ],
     )
 
 
@@ -178,6 +186,7 @@ def pruning_chart(record: AudioEncoderRecord) -> Shown:
                 )
                 told.append(f"{SUBSETS[subset]}, {DIRECTIONS[direction]}: {values}")
             axes.set_title(DIRECTIONS[direction])
+            axes.set_xticks([m.layers or 0 for m in models])
             axes.set_xlabel("layers kept")
         panels[0].set_ylim(0, 1)
         panels[0].set_ylabel("cvR@5")
@@ -203,6 +212,7 @@ def text_only_table(record: AudioEncoderRecord) -> Shown:
         f"the projection on sounds with captions; the step after it sees {record.texts} pairs of "
         "texts and no sound. It is an analogue of the source's: there the parts came aligned "
         "from pretraining on far more, here they are aligned by these few pairs.",
+        aside=["layers", "steps"],
     )
 
 
@@ -251,7 +261,7 @@ def gains_table(record: AudioEncoderRecord) -> Shown:
     rows = [
         {
             "question": g.question,
-            "": f"{g.model} less {g.over}",
+            "difference": f"{g.model} − {g.over}",
             "subset": SUBSETS[g.subset],
             "text to audio": percent(g.text_to_audio),
             "audio to text": percent(g.audio_to_text),
@@ -262,6 +272,7 @@ def gains_table(record: AudioEncoderRecord) -> Shown:
         pd.DataFrame(rows),
         "open_audio_encoder_gains",
         "Differences of cvR@5 on the same queries, points, with paired 95% intervals.",
+        aside=["question"],
     )
 
 
@@ -269,22 +280,23 @@ def study_table(record: AudioEncoderRecord) -> Shown:
     """Audio tasks of section 1 from the best model's vectors."""
     frame = pd.DataFrame(
         [
-            {"task": t.task, "encoder": t.encoder, "": percent(t.accuracy), "items": t.items}
+            {"task": t.task, "encoder": t.encoder, "score": percent(t.accuracy), "items": t.items}
             for t in record.study
         ]
     )
     if not frame.empty:
         counts = frame.groupby("task", sort=False)["items"].first()
-        frame = frame.pivot(index="task", columns="encoder", values="").loc[counts.index]
-        frame = frame.assign(items=counts).reset_index()
+        frame = frame.pivot(index="task", columns="encoder", values="score")
+        frame = frame.loc[counts.index].assign(items=counts).reset_index()
+        frame.columns.name = None
     known = {t.task: f"{t.task} {t.known} of {t.items}" for t in record.study if t.known}
     return table(
         frame,
         "open_audio_encoder_study",
         f"Section 1's adaptor on the vectors of the best model here ({record.best}) beside those "
         "of the default encoder: exact match, per cent, with 95% intervals, one seed. Tested "
-        "items by voices that the model heard in its own training, which tells what is said and "
-        f"not by whom: {', '.join(known.values()) or 'none'}.",
+        "items by voices that the model's own training heard, and was told what they say but not "
+        f"who they are: {', '.join(known.values()) or 'none'}.",
     )
 
 
@@ -359,9 +371,9 @@ def _verdict(gains: Sequence[Gain]) -> str:
         ("surely worse", [(n, s) for n, s in named if s.high < -_SURELY]),
     ):
         if chosen:
-            listed = "; ".join(f"{n} {percent(s)}" for n, s in chosen)
-            said.append(f"{words} in {len(chosen)} of {len(named)} ({listed})")
-    return ", ".join(said) or f"in none of {len(named)} surely better or worse"
+            listed = "; ".join(f"{n} {percent(s)} points" for n, s in chosen)
+            said.append(f"{words} in {len(chosen)} of {len(named)} comparisons ({listed})")
+    return ", ".join(said) or f"in none of {len(named)} comparisons surely better or worse"
 
 
 def _findings(record: AudioEncoderRecord) -> Iterator[str]:
@@ -392,12 +404,11 @@ def _findings(record: AudioEncoderRecord) -> Iterator[str]:
         + f"; the fewest {'lose' if pruned[-1].mean < pruned[0].mean else 'gain'} "
         f"{abs(100 * (pruned[-1].mean - pruned[0].mean)):.1f} points on the largest (no interval)."
     )
-    pairs = dict.fromkeys((g.question, g.model, g.over) for g in record.gains)
-    for question, model, over in pairs:
-        some = [g for g in record.gains if (g.question, g.model, g.over) == (question, model, over)]
-        yield f"{question} {model} against {over}, points: {_verdict(some)}."
     text = [g for g in record.gains if g.question.startswith("Does text-only")]
     yield _survival(text)
+    for question, model, over in dict.fromkeys((g.question, g.model, g.over) for g in record.gains):
+        some = [g for g in record.gains if (g.question, g.model, g.over) == (question, model, over)]
+        yield f"{model[0].upper()}{model[1:]} against {over}: {_verdict(some)}."
     styles = {(m.style, m.tested): m.mean for m in record.of("style")}
     for style in dict.fromkeys(s for s, _ in styles):
         for tested in dict.fromkeys(t for _, t in styles):

@@ -33,6 +33,8 @@ STYLE: Any = {
 
 # What Markdown, or mathematics in it, would take for more than a character.
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|$~&])")
+# An interval, which a narrow column must not break in two.
+_INTERVAL = re.compile(r"\(−?[\d.]+(?:–| to )−?[\d.]+\)")
 
 
 class Recorded(Protocol):
@@ -106,18 +108,26 @@ def medium(path: Path, alt: str) -> str:
     )
 
 
-def table(frame: pd.DataFrame, name: str, caption: str) -> Shown:
-    """A table that scrolls sideways on a narrow screen, with its CSV to download below."""
+def table(frame: pd.DataFrame, name: str, caption: str, aside: Sequence[str] = ()) -> Shown:
+    """A table that scrolls sideways on a narrow screen, with its CSV to download below.
+
+    A page has room for some eight columns: those named in ``aside``, and those without any value,
+    are in the CSV and the terminal alone.
+    """
     if frame.empty:
         return Shown(
             f"<p>{html.escape(caption)}</p><p>Nothing of this under this profile.</p>",
             f"{caption}\nNothing of this under this profile.",
         )
     csv = base64.b64encode(frame.to_csv(index=False).encode()).decode()
-    body = frame.to_html(index=False, border=0, na_rep="–", justify="left")
+    hidden = [c for c in frame if c in aside or (frame[c].isna() | (frame[c] == "–")).all()]
+    body = frame.drop(columns=hidden).to_html(index=False, border=0, na_rep="–", justify="left")
+    body = _INTERVAL.sub(r'<span style="white-space:nowrap">\g<0></span>', body)
+    more = f", also with: {', '.join(hidden)}" if hidden else ""
     return Shown(
-        f'<div style="overflow-x:auto"><p>{html.escape(caption)}</p>{body}</div>'
-        f'<p><a download="{name}.csv" href="data:text/csv;base64,{csv}">{name}.csv</a></p>',
+        f'<p>{html.escape(caption)}</p><div style="overflow-x:auto">{body}</div>'
+        f'<p><a download="{name}.csv" href="data:text/csv;base64,{csv}">{name}.csv</a>'
+        f"{html.escape(more)}</p>",
         f"{caption}\n{frame.to_string(index=False)}",
     )
 

@@ -24,7 +24,6 @@ from gemb.figures.shown import (
     medium,
     percent,
     picture,
-    table,
 )
 from gemb.figures.single_task import method_of, title_of
 from gemb.metrics import exact_match
@@ -62,7 +61,7 @@ def accuracy_chart(record: SingleTaskRecord) -> Shown:
                 tasks.get(result.task).paper_accuracy,
                 y,
                 "D",
-                mfc="none",
+                mfc="white",
                 mec=STUDY,
                 mew=2,
                 ms=8,
@@ -168,16 +167,16 @@ def confusions(results: Sequence[TaskResult]) -> Shown:
             sns.heatmap(
                 100 * frame,
                 ax=axes,
-                cmap="cividis",
+                cmap="Blues",
                 vmin=0,
                 vmax=100,
                 annot=True,
                 fmt=".0f",
-                annot_kws={"size": 7},
+                annot_kws={"size": 9},
                 cbar=False,
                 square=True,
             )
-            axes.set(xlabel="answer given", ylabel="true answer", title=title_of(result))
+            axes.set(xlabel="answer given", ylabel="true answer", title=f"{title_of(result)}, %")
     names = " and ".join(title_of(r) for r in results)
     return picture(
         figure,
@@ -213,26 +212,3 @@ def gallery(record: SingleTaskRecord, task: str, count: int = 6) -> Shown:
             "no sample",
         )
     return Shown(f"<div>{''.join(cells)}</div>", "\n".join(lines))
-
-
-def examples_table(record: SingleTaskRecord, task: str, count: int = 8) -> Shown:
-    """Test items of one task with answers, confidence and nearest training items, as a table."""
-    rows = [
-        {
-            "item": e.item_id,
-            "truth": e.answer,
-            "answer": e.given,
-            "right": "yes" if exact_match(e.given, e.answer) else "no",
-            "confidence": f"{np.exp(e.logprob):.2f}",
-            "nearest training items": ", ".join(
-                f"{n['answer']} ({n['cosine']:.2f})" for n in e.neighbours
-            ),
-        }
-        for e in record.of(task).examples[:count]
-    ]
-    return table(
-        pd.DataFrame(rows),
-        f"examples_{task}",
-        f"{tasks.get(task).title}: some test items. Confidence is exp of the mean "
-        "log-probability of the answer's tokens.",
-    )
