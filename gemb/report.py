@@ -435,9 +435,7 @@ def markdown(found: Records) -> str:
     ]
     lines += ["", COSTS, ""]
     paid = any(c.dollars != 0 for c in costs(found))
-    lines += (
-        ["| | seconds | dollars |", "|---|---|---|"] if paid else ["| | seconds |", "|---|---|"]
-    )
+    lines += ["| | seconds |" + " dollars |" * paid, "|---|---|" + "---|" * paid]
     lines += [
         f"| {c.task} | {c.seconds:.0f} |" + (f" {_dollars(c)} |" if paid else "")
         for c in costs(found)

@@ -196,7 +196,7 @@ def test_each_encoder_is_a_column_of_the_study(record):
     assert "open-audio" in text and "80.0 (75.0–85.0)" in text and "70.0 (65.0–75.0)" in text
     assert "who they are: none." in text
     record.study[0].known = 9
-    assert "not by whom: words 9 of 40." in repr(figures.study_table(record))
+    assert "who they are: words 9 of 40." in repr(figures.study_table(record))
     record.study = []
     assert "Nothing of this under this profile" in repr(figures.study_table(record))
 

@@ -37,12 +37,16 @@ SOURCES = {
 
 
 def _columns(model: AudioModel) -> dict[str, str]:
-    """cvR@5 of each subset, both ways."""
-    out = {}
+    """cvR@5: the mean of subsets and directions, and each subset both ways."""
+    out = {"mean": f"{100 * model.mean:.1f}"}
     for s in model.scores:
         out[f"{SUBSETS[s.subset]}, text to audio"] = percent(s.text_to_audio)
         out[f"{SUBSETS[s.subset]}, audio to text"] = percent(s.audio_to_text)
     return out
+
+
+# A page has room for one direction.
+ASIDE = [f"{name}, audio to text" for name in SUBSETS.values()]
 
 
 def _millions(count: int | None) -> str:
@@ -85,7 +89,8 @@ def routes_table(record: AudioEncoderRecord) -> Shown:
     return table(
         pd.DataFrame(rows),
         "open_audio_encoder_routes",
-        "cvR@5, per cent, with 95% intervals: is a right one among the first five? Documents that "
+        "cvR@5, per cent, with 95% intervals: is a right one among the first five? Mean: of all "
+        "subsets and both directions. Documents that "
         "tie are taken in every order equally often. Parameters are those of the language model's "
         f"body (its first {record.whole} layers, where none are taken away) and the projection, "
         f"without the frozen audio encoders{_frozen(record)}; minutes and steps are of "
@@ -99,6 +104,7 @@ def routes_table(record: AudioEncoderRecord) -> Shown:
             "steps",
             "minutes",
             "last loss (guessing)",
+            *ASIDE,
         ],
     )
 
@@ -212,7 +218,7 @@ def text_only_table(record: AudioEncoderRecord) -> Shown:
         f"the projection on sounds with captions; the step after it sees {record.texts} pairs of "
         "texts and no sound. It is an analogue of the source's: there the parts came aligned "
         "from pretraining on far more, here they are aligned by these few pairs.",
-        aside=["layers", "steps"],
+        aside=["layers", "steps", *ASIDE],
     )
 
 
@@ -253,6 +259,7 @@ def styles_table(record: AudioEncoderRecord) -> Shown:
         "One style of caption to train on, both to test on, the same clips: name is "
         f"{NAMES}, sentence a description around it. Models of "
         f"{record.small} layers, cvR@5, per cent, with 95% intervals.",
+        aside=ASIDE,
     )
 
 

@@ -120,7 +120,7 @@ def table(frame: pd.DataFrame, name: str, caption: str, aside: Sequence[str] = (
             f"{caption}\nNothing of this under this profile.",
         )
     csv = base64.b64encode(frame.to_csv(index=False).encode()).decode()
-    hidden = [c for c in frame if c in aside or (frame[c].isna() | (frame[c] == "–")).all()]
+    hidden = [str(c) for c in frame if c in aside or (frame[c].isna() | (frame[c] == "–")).all()]
     body = frame.drop(columns=hidden).to_html(index=False, border=0, na_rep="–", justify="left")
     body = _INTERVAL.sub(r'<span style="white-space:nowrap">\g<0></span>', body)
     more = f", also with: {', '.join(hidden)}" if hidden else ""

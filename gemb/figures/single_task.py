@@ -131,7 +131,7 @@ def main_table(
             if any(method_of(r, "linear adaptor") for r in record.results)
             else ""
         ),
-        aside=["± seeds", "nearest class mean", "outside the answers"],
+        aside=["± seeds", "k-NN", "nearest class mean", "MLP head", "outside the answers"],
     )
 
 
@@ -167,8 +167,7 @@ def summary(record: SingleTaskRecord) -> str:
         "Logistic regression reads the same vectors without a language model. Stand-in data are "
         "not the study's: the last column is for orientation, not for comparison. "
         f"Leak-free split, profile `{about.profile}`, encoder `{about.encoder}`, language "
-        f"model `{about.llm}`, seeds {', '.join(map(str, about.settings['seeds']))}, "
-        f"{about.finished}.",
+        f"model `{about.llm}`, {len(about.settings['seeds'])} seed(s), {about.finished}.",
     ]
     return "\n".join(lines) + "\n"
 
