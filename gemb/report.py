@@ -434,12 +434,8 @@ def markdown(found: Records) -> str:
         for name, theirs, mine in levels(found)
     ]
     lines += ["", COSTS, ""]
-    paid = any(c.dollars != 0 for c in costs(found))
-    lines += ["| | seconds |" + " dollars |" * paid, "|---|---|" + "---|" * paid]
-    lines += [
-        f"| {c.task} | {c.seconds:.0f} |" + (f" {_dollars(c)} |" if paid else "")
-        for c in costs(found)
-    ]
+    lines += ["| | seconds | dollars |", "|---|---|---|"]
+    lines += [f"| {c.task} | {c.seconds:.0f} | {_dollars(c)} |" for c in costs(found)]
     return "\n".join(lines) + "\n"
 
 

@@ -74,7 +74,7 @@ def speech_table(record: OpenVocabularyRecord) -> Shown:
         "right sentence gains in log-probability from its own vector instead of another's. The "
         "best training sentence for each test sentence, chosen knowing the truth, has a WER of "
         f"{percent(record.nearest_training_wer)}.",
-        aside=["kind", "CER", "virtual tokens", "parameters", "sentences"],
+        aside=["kind", "virtual tokens", "parameters", "sentences"],
     )
 
 

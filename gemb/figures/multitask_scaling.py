@@ -161,7 +161,7 @@ def trials_table(record: MultitaskRecord, groups: Sequence[str]) -> Shown:
             if any(t.group in groups for t in record.trials)
             else " Nothing else of this was run under this profile."
         ),
-        aside=["tokens", "hidden", "items seen", "seconds", "seed"],
+        aside=["tokens", "hidden", "items seen", "seed"],
     )
 
 

@@ -99,12 +99,8 @@ def routes_table(record: AudioEncoderRecord) -> Shown:
         "what each route ends with.",
         aside=[
             "kind",
-            "parts",
-            "trained, millions",
             "steps",
-            "minutes",
             "last loss (guessing)",
-            *ASIDE,
         ],
     )
 

@@ -131,7 +131,7 @@ def main_table(
             if any(method_of(r, "linear adaptor") for r in record.results)
             else ""
         ),
-        aside=["± seeds", "k-NN", "nearest class mean", "MLP head", "outside the answers"],
+        aside=["± seeds"],
     )
 
 
