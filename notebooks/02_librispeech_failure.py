@@ -40,6 +40,9 @@ record = librispeech_failure.run(profiles.get(profile))
 
 # %% [markdown]
 # ## In short
+#
+# *Bits*: by how much its own vector makes a sentence more probable than another's vector does.
+# *Word overlap*: F1 of the two bags of words. *Surely*: the 95% interval lies on that side.
 
 # %% tags=["hide-input"]
 figures.evidence(record)

@@ -39,6 +39,9 @@ record = multitask_scaling.run(profiles.get(profile))
 
 # %% [markdown]
 # ## In short
+#
+# A task *collapses* if nearly all its answers are alike, or nearly none is one of its labels; its
+# own adaptor *learns* it if it is surely better than the most frequent answer.
 
 # %% tags=["hide-input"]
 figures.multitask_findings(record)

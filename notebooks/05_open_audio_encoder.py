@@ -40,6 +40,9 @@ record = open_audio_encoder.run(profiles.get(profile))
 
 # %% [markdown]
 # ## In short
+#
+# The measure is *cvR@5*: how often a right text (or sound) is among the first five that a sound (or
+# text) finds. *Surely*: the 95% interval of the paired difference lies on that side of zero.
 
 # %% tags=["hide-input"]
 figures.audio_findings(record)
@@ -62,8 +65,7 @@ figures.audio_pairs_table(record)
 # with the language model frozen. *Combined* trains everything at once, without alignment, for as
 # many steps as those two stages have. Four baselines see the same pairs: random vectors; the
 # AudioSet classes that YAMNet hears, and the words that Moonshine writes down, each as MiniLM reads
-# them; and linear heads on the frozen features of all three. The measure is **cvR@5**: how often a
-# right text (or sound) is among the first five that a sound (or text) finds.
+# them; and linear heads on the frozen features of all three.
 
 # %% tags=["hide-input"]
 figures.routes_table(record)
