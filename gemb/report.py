@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -279,14 +279,15 @@ def _clusters(record: OpenVocabularyRecord, claim: str, study: str, data: str) -
         if apart
         else "known and unknown sentences are not surely told apart"
     )
+    if len(rows) > 1 and rows[-1].epochs < rows[0].epochs:
+        told += "; the more sentences, the less often each was heard: " + ", ".join(
+            f"{r.epochs} times of {r.sentences}" for r in rows
+        )
     return Row(
         claim,
         study,
-        "; ".join(
-            f"{percent(r.known)}% of {r.sentences} sentences trained on, "
-            f"{percent(r.unseen)}% of others"
-            for r in rows
-        ),
+        "; ".join(f"{percent(r.known)}% of {r.sentences} sentences trained on" for r in rows)
+        + f"; of others at most {percent(max((r.unseen for r in rows), key=lambda s: s.value))}%",
         data,
         record.provenance.encoder,
         "not run" if at is None else "reproduced" if at in apart else "not reproduced",
@@ -449,12 +450,15 @@ def _made(found: Records) -> str:
     for name in found:
         sections.setdefault(found[name].provenance.profile, []).append(SECTIONS[name])
     profiles = "; ".join(
-        f"`{p}` for section{'s' if len(of) > 1 else ''} {' and '.join(of)}"
-        for p, of in sections.items()
+        f"`{p}` for section{'s' if len(of) > 1 else ''} {_and(of)}" for p, of in sections.items()
     )
     llms = dict.fromkeys(f"`{r.provenance.llm}`" for r in found.values())
     last = max(r.provenance.finished for r in found.values())
     return f"Profile {profiles}. Language model {' and '.join(llms)}, {last}."
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def _cells(row: Row) -> tuple[str, ...]:
