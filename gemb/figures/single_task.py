@@ -97,6 +97,7 @@ def main_frame(
             "adaptor": percent(main.accuracy),
             "macro": percent(main.macro_accuracy),
             "± seeds": _spread(main.accuracy),
+            "the study, its data": f"{100 * task.paper_accuracy:.1f} ({task.paper_dataset})",
         }
         if published is not None and published.provenance.profile != record.provenance.profile:
             theirs = (
@@ -109,7 +110,6 @@ def main_frame(
             found = method_of(result, method)
             row[method] = percent(found.accuracy, interval=False) if found else "–"
         row["outside the answers"] = f"{100 * (main.outside or 0):.1f}"
-        row["the study, its data"] = f"{100 * task.paper_accuracy:.1f} ({task.paper_dataset})"
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -124,8 +124,8 @@ def main_table(
         main_frame(record, published, protocol),
         f"single_task_{protocol}",
         f"Exact match in per cent with 95% intervals, {protocol} split, profile "
-        f"{record.provenance.profile}. {STARRED} The last column is the study's, on its "
-        "own data, encoder and language model."
+        f"{record.provenance.profile}. {STARRED} The study's numbers are on its own "
+        "data, encoder and language model."
         + (
             " The linear adaptor is the adaptor without GELU, trained alike."
             if any(method_of(r, "linear adaptor") for r in record.results)
@@ -529,6 +529,11 @@ def findings(record: SingleTaskRecord) -> Bullets:
             f"Of all controls the highest is {percent(top.accuracy)}% ({top.method}, "
             f"{tasks.get(result.task).title}), where always giving the most frequent answer gets "
             f"{percent(result.method('majority').accuracy, False)}%."
+            + (
+                " It is one shuffle: a class may fall to its own answer by luck."
+                if top.method == "shuffled labels"
+                else ""
+            )
         )
     leaks = [
         (r, record.of(r.task, "random"))
