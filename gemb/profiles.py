@@ -98,6 +98,7 @@ class Multitask(_Strict):
     rescue_tokens: tuple[int, ...] = Field(
         default=(1, 8), description="virtual tokens at which remedies are tried"
     )
+    longer: int = Field(default=2, gt=1, description="times the epochs, of longer training")
     learning_rates: tuple[float, ...] = Field(
         default=(6e-4, 2e-3, 6e-3), description="tried for each size at equal parameters"
     )
@@ -391,6 +392,8 @@ PROFILES: dict[str, Profile] = {
                 sizes_by_task={"commands": Sizes(train=169, val=40, test=100)},
                 own_passes=500,
                 encoders=("open-bound", "open-concat"),
+                longer=3,  # then an item is seen as often as by its task's own adaptor, nearly
+                learning_rates=(2e-3, 6e-3),
             ),
             audio=STUDY_AUDIO,
         ),

@@ -29,8 +29,8 @@ from gemb.records import Score, SharedTask
 SWAPPED = ("words", "gender")
 # The study's adaptor has this hidden width; it shows neither standardisation nor noise, and says
 # nothing of its start, its learning rate and its epochs.
-# what the study's adaptor differs in from ours, as far as it is known
 STUDYS = PLAIN.model_dump(include={"hidden", "standardise", "noise", "warm_start", "output_scale"})
+STUDYS_FORM = f"the study's form: hidden {PLAIN.hidden}, plain"
 
 
 @dataclass(frozen=True)
@@ -241,19 +241,20 @@ def trials(profile: Profile, llm: FrozenLLM) -> Iterable[Trial]:
         yield Trial("inputs not standardised", "collapse", headline,
                     changed={"standardise": False, "noise": 0.0})  # fmt: skip
         yield Trial("no warm start", "collapse", headline, changed={"warm_start": 0.0})
-        for rate in (1e-4, 1e-3):
+        for k in sizes.tokens:  # the study's collapse, and what it says undoes it
             yield Trial(
-                f"the study's form: hidden {PLAIN.hidden}, plain, learning rate {rate:g}",
+                f"{STUDYS_FORM}, {k} token{'s' if k > 1 else ''}",
                 "collapse",
                 headline,
-                changed={**STUDYS, "learning_rate": rate},
+                k,
+                changed={**STUDYS, "learning_rate": PLAIN.learning_rate},
             )
     if "rescue" in sizes.groups:
         norm = llm.embedding_rms()
         for k in sizes.rescue_tokens:
             of_k = f", {k} token{'s' if k > 1 else ''}"
-            yield Trial("twice as long" + of_k, "rescue", headline, k,
-                        changed={"epochs": 2 * sizes.epochs})  # fmt: skip
+            yield Trial(f"{sizes.longer} times as long" + of_k, "rescue", headline, k,
+                        changed={"epochs": sizes.longer * sizes.epochs})  # fmt: skip
             yield Trial("balanced sampling" + of_k, "rescue", headline, k, sampling="balanced")
             yield Trial(
                 "tokens as long as the model's own embeddings" + of_k,
@@ -263,8 +264,9 @@ def trials(profile: Profile, llm: FrozenLLM) -> Iterable[Trial]:
                 changed={"output_scale": norm, "warm_start": norm},
             )
             yield Trial("conditioned on the prompt (FiLM)" + of_k, "rescue", headline, k, film=True)
-            yield Trial("virtual tokens after the prompt" + of_k, "rescue", headline, k, after=True)
             if k == 1:  # the single-task adaptors have one token
+                yield Trial("virtual tokens after the prompt" + of_k, "rescue", headline, k,
+                            after=True)  # fmt: skip
                 yield Trial("from the single-task adaptors" + of_k, "rescue", headline, k,
                             from_single=True)  # fmt: skip
 
