@@ -14,6 +14,8 @@ over the fastest kind of matrix product of the run (4096³ and the model's own s
 in the precision of the step; medians on both sides, as a single lucky product is no
 yardstick for a whole step; the luckiest is printed too). Padding, the shared prefix,
 the last token (predicted, never read) and the vocabulary's logits are not counted.
+"At the peak" is the ratio that a step of these operations alone would reach if all of
+it ran at the peak: where it is below a bar, no code reaches that bar on the machine.
 
 Peak memory: each method runs two steps of the first case in a process of its own;
 what is reported is how far the resident set rose at its highest above where it
@@ -306,11 +308,13 @@ def main() -> None:
         for method in BARS:
             # Ratios within a repeat, so that a disturbance touches both sides.
             ratios = [a / b for a, b in zip(times[method, case.name], mine, strict=True)]
-            row += [f"{statistics.median(times[method, case.name]):.2f}", f"{spread(ratios)}×"]
+            other = statistics.median(times[method, case.name])
+            attainable = other * peak / (4 * body * tokens)
+            row += [f"{other:.2f}", f"{spread(ratios)}×", f"{attainable:.1f}×"]
         rows.append(row)
     header = ["step", "tokens", "ours, s", f"of peak (bar {PEAK_BAR:.0%})"]
     for method, bar in BARS.items():
-        header += [f"{method}, s", f"ratio (bar {bar}×)"]
+        header += [f"{method}, s", f"ratio (bar {bar}×)", "at the peak"]
     tell(table(header, rows), "")
 
     rises = {method: resident_rise(method, arguments.threads) for method in steps}
