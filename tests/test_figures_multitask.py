@@ -134,6 +134,22 @@ def test_tokens_are_held_apart_from_parameters_by_the_rate_best_on_validation(re
     assert "do not surely help by themselves" in repr(figures.multitask_findings(record))
 
 
+@pytest.mark.parametrize(
+    ("one", "eight", "said"),
+    [
+        (FALLEN, [0.3, 0.4, 0.5], "is undone with 8 tokens, as the study says"),
+        (FALLEN, FALLEN, "do not undo the collapse, against the study"),
+        ([0.3, 0.4, 0.5], FALLEN, "no collapse there for more tokens to undo"),
+    ],
+)
+def test_the_studys_form_is_held_against_the_studys_claim(record, one, eight, said):
+    assert "own form as far as" not in repr(figures.multitask_findings(record))
+    record.trials.append(trial(records.STUDYS_FORM + ", 1 token", one, "collapse"))
+    record.trials.append(trial(records.STUDYS_FORM + ", 8 tokens", eight, "collapse", k=8))
+    record.trials = [t for t in record.trials if t.name != "the study's form"]
+    assert said in repr(figures.multitask_findings(record))
+
+
 def test_what_the_collapsed_say_is_shown_and_stand_ins_are_starred(record):
     said = repr(figures.said_table(record))
     assert "the study's form" in said and "twice as long" not in said

@@ -23,14 +23,13 @@ from gemb.llm import FrozenLLM
 from gemb.metrics import Bootstrap
 from gemb.profiles import PLAIN, Profile, Training
 from gemb.progress import progress
-from gemb.records import Score, SharedTask
+from gemb.records import STUDYS_FORM, Score, SharedTask
 
 # Two tasks that are asked about the same clips: which word is said, and by whom.
 SWAPPED = ("words", "gender")
 # The study's adaptor has this hidden width; it shows neither standardisation nor noise, and says
 # nothing of its start, its learning rate and its epochs.
 STUDYS = PLAIN.model_dump(include={"hidden", "standardise", "noise", "warm_start", "output_scale"})
-STUDYS_FORM = f"the study's form: hidden {PLAIN.hidden}, plain"
 
 
 @dataclass(frozen=True)
@@ -243,7 +242,7 @@ def trials(profile: Profile, llm: FrozenLLM) -> Iterable[Trial]:
         yield Trial("no warm start", "collapse", headline, changed={"warm_start": 0.0})
         for k in sizes.tokens:  # the study's collapse, and what it says undoes it
             yield Trial(
-                f"{STUDYS_FORM}, {k} token{'s' if k > 1 else ''}",
+                f"{STUDYS_FORM}: hidden {PLAIN.hidden}, plain, {k} token{'s' if k > 1 else ''}",
                 "collapse",
                 headline,
                 k,

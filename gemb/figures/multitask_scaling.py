@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from gemb import tasks
 from gemb.figures.shown import PALETTE, STYLE, Bullets, Shown, percent, picture, table
 from gemb.figures.single_task import STARRED
-from gemb.records import MultitaskRecord, SharedTask, Trial
+from gemb.records import STUDYS_FORM, MultitaskRecord, SharedTask, Trial
 
 # What the study calls rescued is not said; here a shared adaptor serves a task if it reaches this
 # share of the accuracy of the task's own adaptor. Both are point estimates.
@@ -298,7 +298,7 @@ def multitask_findings(record: MultitaskRecord) -> Bullets:
             if len(fallen) < len(one)
             else "With one token most tasks collapse in every way tried."
         )
-    lines += _capacity(record)
+    lines += _studys_form(record) + _capacity(record)
     lines += [_rescued(record, t) for t in record.trials if t.group == "confirmation"]
     if record.swap:
         followed = [row[f"answers of {row['asked']}"] for row in record.swap if row["k"] == 1]
@@ -308,6 +308,35 @@ def multitask_findings(record: MultitaskRecord) -> Bullets:
                 "are of the kind that the prompt asks for, with one token."
             )
     return Bullets(lines)
+
+
+def _studys_form(record: MultitaskRecord) -> list[str]:
+    """The study's own claim on the study's own form: collapse at one token, undone by more."""
+    form = [t for t in record.trials if t.group == "collapse" and t.name.startswith(STUDYS_FORM)]
+    if len({t.num_virtual_tokens for t in form}) < 2:
+        return []
+    first, *more = sorted(form, key=lambda t: t.num_virtual_tokens)
+    told = "; ".join(
+        f"{_tokens(t)}: {collapsed(t)} of {len(t.results)} tasks collapse, mean over tasks "
+        f"{100 * t.mean:.1f}%"
+        for t in (first, *more)
+    )
+    undone = [t for t in more if not _fallen(t)]
+    return [
+        f"In the study's own form as far as it is known, {told}: "
+        + (
+            "no collapse there for more tokens to undo."
+            if not _fallen(first)
+            else f"the collapse is undone with {_tokens(undone[0])}, as the study says."
+            if undone
+            else "more tokens do not undo the collapse, against the study."
+        )
+    ]
+
+
+def _tokens(trial: Trial) -> str:
+    k = trial.num_virtual_tokens
+    return f"{k} token{'s' if k > 1 else ''}"
 
 
 def _capacity(record: MultitaskRecord) -> list[str]:
@@ -320,12 +349,7 @@ def _capacity(record: MultitaskRecord) -> list[str]:
     if len(best) < 2:
         return []
     first, most = best[0], max(best, key=lambda t: t.mean)
-    told = "; ".join(
-        f"{t.num_virtual_tokens} tokens, hidden {t.hidden}: {100 * t.mean:.1f}%"
-        if t.num_virtual_tokens > 1
-        else f"1 token, hidden {t.hidden}: {100 * t.mean:.1f}%"
-        for t in best
-    )
+    told = "; ".join(f"{_tokens(t)}, hidden {t.hidden}: {100 * t.mean:.1f}%" for t in best)
     gain, sure = most.mean - first.mean, 2 * math.hypot(_error(most), _error(first))
     return [
         f"At nearly equal parameters, each size at the learning rate best on validation, the mean "
@@ -359,9 +383,8 @@ def _rescued(record: MultitaskRecord, confirmed: Trial) -> str:
     late = [_title(record, t) for t in learnt(record, confirmed) if t not in done]
     beside = f", where nothing changed gives {100 * plain.mean:.1f}%" if plain else ""
     return (
-        f"Best on validation with {confirmed.num_virtual_tokens} "
-        f"token{'s' if confirmed.num_virtual_tokens > 1 else ''}: {confirmed.name}. On a fresh "
-        f"seed its mean over tasks is {100 * confirmed.mean:.1f}%{beside}; "
+        f"Best on validation with {_tokens(confirmed)}: {confirmed.name}. On a fresh seed "
+        f"its mean over tasks is {100 * confirmed.mean:.1f}%{beside}; "
         + share(record, confirmed)
         + (f"; behind are {', '.join(late)}." if late else ".")
     )

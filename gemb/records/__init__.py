@@ -30,6 +30,7 @@ from gemb.records.librispeech_failure import (
     SpeechResult,
 )
 from gemb.records.multitask_scaling import (
+    STUDYS_FORM,
     MultitaskRecord,
     SharedTask,
     Trial,
@@ -61,6 +62,7 @@ __all__ = [
     "PACKAGES",
     "PUBLISHED",
     "ROOT",
+    "STUDYS_FORM",
     "AudioEncoderRecord",
     "AudioModel",
     "BatchPoint",

@@ -19,6 +19,10 @@ class SharedTask(Strict):
     frequent: list[tuple[str, float]]  # the most frequent answers and their shares
 
 
+# How the name of a trial in the study's own form begins, as far as that form is known.
+STUDYS_FORM = "the study's form"
+
+
 class Trial(Strict):
     """One shared adaptor: how it was trained, and what it does on each task."""
 
