@@ -24,7 +24,7 @@ help:
 	@echo 'make paper        run the notebooks and build the book (PROFILE=smoke: minutes;'
 	@echo '                  FROM=records: render the published run only)'
 	@echo 'make test         all checks that CI runs'
-	@echo 'make study        every section in full, published: about 5 to 6 hours, resumable'
+	@echo 'make study        every section in full, published: about 6 hours, resumable'
 	@echo 'make book         the same as make paper FROM=records'
 	@echo 'make clean-cache  delete what was downloaded and computed (YES=1: unasked)'
 	@echo 'Without make: see gemb --help.'

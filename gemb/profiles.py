@@ -351,7 +351,7 @@ PROFILES: dict[str, Profile] = {
         Profile(
             name="study",
             purpose="the published run: all seeds, splits, baselines and controls",
-            duration="5 to 6 hours after downloads",
+            duration="about 6 hours after downloads",
             protocols=("leak-free", "random"),
             seeds=(0, 1, 2),
             random_splits=1,  # each takes seven minutes more

@@ -25,6 +25,7 @@ from gemb.records import (
     SingleTaskRecord,
     TaskResult,
     TransferRecord,
+    Trial,
 )
 
 # The study sorts its tasks into these three and gives no thresholds; these sort its own figures as
@@ -353,11 +354,6 @@ def _shared(found: Records) -> Iterator[Row]:
              if (t.group, t.encoder, t.num_virtual_tokens) == ("sweep", trial.encoder, 1)),
             set(),
         )  # fmt: skip
-        learns = any(
-            multitask.served(record, t)
-            for t in record.trials
-            if (t.group, t.encoder) == ("sweep", trial.encoder)
-        )
         right = {
             1: fallen > count / 2,
             8: bool(served - with_one) and len(served) < len(known),
@@ -372,9 +368,19 @@ def _shared(found: Records) -> Iterator[Row]:
             else "the study's own",
             trial.encoder,
             "reproduced" if right else "not reproduced",
-            f"mean over tasks {100 * trial.mean:.1f}%"
-            + ("" if learns else "; no number of tokens serves any: too little training to tell"),
+            f"mean over tasks {multitask.beside_own(record, trial)}" + _confirmed(record, trial),
         )
+
+
+def _confirmed(record: MultitaskRecord, trial: Trial) -> str:
+    """What the remedy best on validation gives on a fresh seed, with as many tokens."""
+    confirmed = [
+        t
+        for t in record.trials
+        if (t.group, t.encoder, t.num_virtual_tokens)
+        == ("confirmation", trial.encoder, trial.num_virtual_tokens)
+    ]
+    return "".join(f"; {t.name}: {multitask.beside_own(record, t)}" for t in confirmed)
 
 
 def _not_run(claim: str, study: str, why: str) -> Row:

@@ -1,14 +1,21 @@
 """The notebooks: paired with their .py, clean, run from top to bottom by papermill and nbval."""
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import jupytext
 import nbformat
 import pytest
 
 from gemb import paper
+from gemb.data.fetch import cache_dir
 
 # drafts too, which are not in the book yet
 NAMES = sorted(p.stem for p in paper.NOTEBOOKS.glob("[0-9]*.ipynb"))
@@ -72,3 +79,50 @@ def test_smoke_runs_and_nbval_agrees(name, tmp_path):
         check=False,
     )
     assert checked.returncode == 0, checked.stdout[-4000:]
+
+
+@contextmanager
+def running_paper(home: Path) -> Iterator[subprocess.Popen]:
+    """`make paper PROFILE=smoke` as make calls it, in a process group that gets Ctrl-C at the end.
+
+    The pipe is read to its end then, so that what it said is in ``said``.
+    """
+    process = subprocess.Popen(
+        [shutil.which("gemb", path=paper.scripts()), "paper", "--profile", "smoke"],
+        env={**os.environ, "GEMB_HOME": str(home)},
+        cwd=paper.ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        process.said = process.communicate(timeout=60)[0]
+
+
+def wait_for_trainings(home: Path, count: int, process: subprocess.Popen) -> dict[Path, int]:
+    """When each finished training was written, once there are ``count``."""
+    while len(found := list(home.glob("runs/*/outcome.json"))) < count and process.poll() is None:
+        time.sleep(0.05)
+    return {path: path.stat().st_mtime_ns for path in found}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no process groups to interrupt")
+@pytest.mark.timeout(300)
+def test_an_interrupted_paper_goes_on_where_it_stopped(tmp_path):
+    """Ctrl-C after the first training; the same command again leaves that training as it is."""
+    for kept in cache_dir().iterdir():  # all but trainings and records: nothing embedded anew
+        if kept.name not in ("runs", "records"):
+            (tmp_path / kept.name).symlink_to(kept)
+    with running_paper(tmp_path) as first:
+        wait_for_trainings(tmp_path, 1, first)
+    done = wait_for_trainings(tmp_path, 1, first)
+    assert first.returncode and done, first.said
+    with running_paper(tmp_path) as second:
+        after = wait_for_trainings(tmp_path, len(done) + 1, second)
+    assert f"{len(done)} done before" in second.said
+    assert len(after) > len(done) and {p: after[p] for p in done} == done

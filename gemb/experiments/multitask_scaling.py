@@ -92,10 +92,10 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.Multita
     with progress("one adaptor for all", sum(todo.values())) as bar:
         for key, run in singles.items():
             outcomes[key] = _execute(run, data[key[0]], llm)
-            bar.update(todo.get(run.key, 0))
+            bar.update(todo.pop(run.key, 0))
         for trial, run in zip(planned, shared, strict=True):
             done.append(_trial(profile, trial, data[trial.encoder], llm, keys))
-            bar.update(todo.get(run.key, 0))
+            bar.update(todo.pop(run.key, 0))  # some trials are one and the same training
     for best in winners(done, sizes.encoders[0]):
         confirm = replace(
             next(t for t in planned if (t.name, t.encoder) == (best.name, best.encoder)),

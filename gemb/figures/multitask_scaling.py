@@ -188,6 +188,17 @@ def served(record: MultitaskRecord, trial: Trial) -> list[str]:
     ]
 
 
+def beside_own(record: MultitaskRecord, trial: Trial) -> str:
+    """The mean over tasks beside that of the tasks' own adaptors, in words."""
+    single = _single(record, trial.encoder)
+    own = sum(single[r.task].accuracy.value for r in trial.results) / len(trial.results)
+    return f"{100 * trial.mean:.1f}%, " + (
+        f"{100 * trial.mean / own:.0f}% of the {100 * own:.1f}% of their own adaptors"
+        if own
+        else "and 0% for their own adaptors"
+    )
+
+
 def share(record: MultitaskRecord, trial: Trial) -> str:
     """How many of how many, in words."""
     return (
@@ -321,14 +332,16 @@ def _studys_form(record: MultitaskRecord) -> list[str]:
         f"{100 * t.mean:.1f}%"
         for t in (first, *more)
     )
-    undone = [t for t in more if not _fallen(t)]
+    lost, left = collapsed(first), min(map(collapsed, more))
     return [
         f"In the study's own form as far as it is known, {told}: "
         + (
             "no collapse there for more tokens to undo."
-            if not _fallen(first)
-            else f"the collapse is undone with {_tokens(undone[0])}, as the study says."
-            if undone
+            if not lost
+            else f"more tokens bring back {lost - left} of the {lost} that collapse with one, as "
+            "the study says"
+            + ("." if _fallen(first) else ", though with one token most tasks do not collapse.")
+            if left < lost
             else "more tokens do not undo the collapse, against the study."
         )
     ]
@@ -381,10 +394,10 @@ def _rescued(record: MultitaskRecord, confirmed: Trial) -> str:
     )
     done = served(record, confirmed)
     late = [_title(record, t) for t in learnt(record, confirmed) if t not in done]
-    beside = f", where nothing changed gives {100 * plain.mean:.1f}%" if plain else ""
+    beside = f" (nothing changed: {100 * plain.mean:.1f}%)" if plain else ""
     return (
         f"Best on validation with {_tokens(confirmed)}: {confirmed.name}. On a fresh seed "
-        f"its mean over tasks is {100 * confirmed.mean:.1f}%{beside}; "
+        f"its mean over tasks is {beside_own(record, confirmed)}{beside}; "
         + share(record, confirmed)
         + (f"; behind are {', '.join(late)}." if late else ".")
     )
