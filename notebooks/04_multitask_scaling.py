@@ -82,7 +82,8 @@ figures.trials_table(record, ["capacity"])
 #
 # With fewer tasks, fewer steps, other learning rates, without standardisation, without the warm
 # start, and in the study's own form as far as it is known: hidden width 3072, no
-# standardisation, no noise, random start; there also with more tokens.
+# standardisation, no noise, random start; there also with more tokens. Its learning rate is not
+# published: the profile `paper`'s stands for it.
 
 # %% tags=["hide-input"]
 figures.trials_table(record, ["collapse"])
