@@ -157,7 +157,9 @@ def handed_over(
                 if verify:
                     check_archive(manifest, source, archive)
                 url = source if isinstance(source, UrlSource) else None
-                root = archive.stem if url and name == url.archive else source.root
+                root = source.root
+                if url and name == url.archive:  # a browser's second copy is named "… (1).zip"
+                    root = re.sub(r" ?\(\d+\)$", "", archive.stem)
                 checked = url is not None and url.has_checksum
                 yield FolderSource(kind="folder", path=str(archive), root=root), checked
     for root in dict.fromkeys(source.root for source in manifest.sources):

@@ -410,11 +410,18 @@ def test_an_archive_without_a_checksum_is_taken_and_the_reason_recorded(
 
 
 @pytest.mark.parametrize(
-    "name", ["ESC-50-master", "ESC-50-33c8ce9eb2cf0b1c2f8bcf322eb349b6be34dbb6"]
+    ("name", "copy"),
+    [
+        ("ESC-50-master", ""),
+        ("ESC-50-master", " (1)"),  # as Chrome names it if it has been there before
+        ("ESC-50-33c8ce9eb2cf0b1c2f8bcf322eb349b6be34dbb6", "(2)"),  # as Firefox does
+    ],
 )
-def test_a_readers_own_copy_of_a_githubs_archive_is_taken(empty: Path, name: str) -> None:
+def test_a_readers_own_copy_of_a_githubs_archive_is_taken(
+    empty: Path, name: str, copy: str
+) -> None:
     files = {f"{name}/{path}": content for path, content in official.esc50(40).items()}
-    official.put(empty / "mine", {f"{name}.zip": official.zipped(files)})
+    official.put(empty / "mine", {f"{name}{copy}.zip": official.zipped(files)})
     fetch.adopt("esc-50", empty / "mine", verify=False)
     assert (fetch.folder_of("esc-50") / "meta" / "esc50.csv").exists()
 
