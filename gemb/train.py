@@ -210,7 +210,10 @@ def fit(
     elif settings.warm_start:
         warm_start(adaptor, llm, train, settings.warm_start)
     optimiser = torch.optim.AdamW(
-        adaptor.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        adaptor.parameters(),
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        fused=True,  # of a wide adaptor the plain loop's step takes half as long as all the rest
     )
     steps = settings.epochs * math.ceil(len(train) / settings.batch_size)
     scheduler = torch.optim.lr_scheduler.LambdaLR(
