@@ -61,7 +61,8 @@ figures.audio_pairs_table(record)
 # %% [markdown]
 # ## Four routes and what they have to beat
 #
-# Routes *full*, *pruned* and *text-only* go on from one alignment, which trains the projection
+# Every projection starts from a regression of clips' mean frames on the mean embeddings of their
+# captions' words. Routes *full*, *pruned* and *text-only* go on from one alignment, which trains it
 # with the language model frozen. *Combined* trains everything at once, without alignment, for as
 # many steps as those two stages have. Four baselines see the same pairs: random vectors; the
 # AudioSet classes that YAMNet hears, and the words that Moonshine writes down, each as MiniLM reads

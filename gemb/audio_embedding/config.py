@@ -123,6 +123,9 @@ class Recipe(_Strict):
     layers: int | None = Field(default=None, gt=0, description="to keep, where the route prunes")
     training: Training = Training()
     align: Training | None = Field(default=None, description="of alignment, if not as the rest")
+    warm_start: bool = Field(
+        default=True, description="a frozen encoder's new projection starts from a regression"
+    )
 
     @model_validator(mode="after")
     def _has_layers(self) -> Recipe:

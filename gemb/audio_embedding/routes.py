@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from gemb.audio_embedding.config import Recipe, Route
 from gemb.audio_embedding.model import AudioEmbedder
 from gemb.audio_embedding.train import Fit, Pairs, Trainable, train
 from gemb.errors import UserError
+
+# Penalty of the warm start's regression, on frames of unit size: gemb.train's.
+RIDGE = 10.0
 
 
 @dataclass(frozen=True)
@@ -90,11 +94,13 @@ def follow(
                 f"the route {recipe.route!r} needs {stage.on} pairs for its stage {stage.name!r}"
             )
     if not before:
-        _standardise(model, audio)
+        standardise(model, audio)
     done: dict[str, Fit] = {}
     history: list[dict[str, Any]] = []
     if after:
         after("start", model)
+    if not before and recipe.warm_start:
+        warm_start(model, audio)
     for stage in todo:
         pairs = given[stage.on]
         if not stage.trains:
@@ -132,10 +138,38 @@ def follow(
     return done
 
 
-def _standardise(model: AudioEmbedder, audio: Pairs | None) -> None:
+def standardise(model: AudioEmbedder, audio: Pairs | None) -> None:
     """Give the projection of frozen encoders the mean and spread of the clips' frames.
 
     A tower's frames come out of a normalisation of its own.
     """
     if audio is not None and model.tower is None:
         model.projection.standardise_by(np.concatenate([np.asarray(c) for c in audio.left]))
+
+
+@torch.no_grad()
+def warm_start(model: AudioEmbedder, audio: Pairs | None) -> None:
+    """Set the projection of frozen encoders so that a clip's tokens lie among its caption's words.
+
+    A ridge regression from the mean of a clip's standardised frames to the mean embedding of
+    its caption's tokens. From a projection drawn at random the language model reads noise, and
+    all of a short alignment goes by in finding out where its words are. A tower's frames change
+    in training, and its projection starts as it is drawn.
+    """
+    if audio is None or model.tower is not None:
+        return
+    projection = model.projection
+    targets = torch.stack([model.text_tokens([t])[0].float().mean(0) for t in audio.right])
+    means = np.stack([np.asarray(clip).mean(0) for clip in audio.left])
+    frames = torch.from_numpy(means).to(targets)
+    frames = (frames - projection.mean.float()) / projection.spread.float()
+    mean, centre = frames.mean(0), targets.mean(0)
+    centred = (frames - mean).double()
+    size = centred.square().mean().clamp_min(torch.finfo(torch.float32).tiny).sqrt()
+    centred /= size
+    gram = centred.T @ centred + RIDGE * torch.eye(len(mean), device=mean.device)
+    weight = torch.linalg.solve(gram, centred.T @ (targets - centre).double()) / size  # [F, H]
+    linear, scale = projection.linear, projection.scale
+    linear.weight.copy_(weight.T / scale)
+    if linear.bias is not None:
+        linear.bias.copy_((centre - mean.double() @ weight) / scale)

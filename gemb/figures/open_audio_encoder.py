@@ -211,9 +211,10 @@ def text_only_table(record: AudioEncoderRecord) -> Shown:
         pd.DataFrame(rows),
         "open_audio_encoder_text_only",
         "Text-only transfer step by step, cvR@5, per cent, with 95% intervals. Alignment trains "
-        f"the projection on sounds with captions; the step after it sees {record.texts} pairs of "
-        "texts and no sound. It is an analogue of the source's: there the parts came aligned "
-        "from pretraining on far more, here they are aligned by these few pairs.",
+        "the projection on sounds with captions, from the start that a regression gave it; the "
+        f"step after it sees {record.texts} pairs of texts and no sound. It is an analogue of the "
+        "source's: there the parts came aligned from pretraining on far more, here they are "
+        "aligned by these few pairs.",
         aside=["layers", "steps", *ASIDE],
     )
 

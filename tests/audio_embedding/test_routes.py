@@ -5,7 +5,7 @@ from pydantic import ValidationError
 from tiny_audio import clips
 
 from gemb.audio_embedding.config import PRESETS, Parts, Recipe, Training, preset, read
-from gemb.audio_embedding.routes import follow, stages
+from gemb.audio_embedding.routes import follow, stages, standardise, warm_start
 from gemb.audio_embedding.train import Pairs
 from gemb.errors import UnknownName, UserError
 
@@ -57,6 +57,21 @@ def test_a_route_is_followed_stage_by_stage(build, route, layers, names):
     if "prune" in names:
         before = names[names.index("prune") - 1]
         assert changed(before, "prune") == set()
+
+
+def test_a_warm_start_puts_each_clip_among_its_captions_words(build):
+    """Five clips and their captions: a linear map can tell all of them apart."""
+    model, cold = build(), build()
+
+    def hits(now):
+        heard = torch.stack([t.mean(0) for t in now.audio_tokens(AUDIO.left)])
+        said = torch.stack([t.mean(0) for t in now.text_tokens(WORDS)])
+        return int((torch.cdist(heard, said).argmin(1) == torch.arange(len(WORDS))).sum())
+
+    for now in (model, cold):
+        standardise(now, AUDIO)
+    warm_start(model, AUDIO)
+    assert hits(model) == 5 > hits(cold)
 
 
 def test_an_interrupted_route_goes_on(build, tmp_path):
