@@ -354,7 +354,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.AudioEn
         small=sizes.small,
         models=[*(_baseline(n, *b) for n, b in compared.items()), *scored.models()],
         batches=scored.batches(),
-        gains=scored.gains(compared[LINEAR][0]),
+        gains=scored.gains(compared[LINEAR][0], best),
         best=best,
         uses=uses_of(folder, data, sizes.test, heads),
         study=in_the_study(profile, folder, data.train),
@@ -413,7 +413,7 @@ def _recipe(
         training=config.Training(
             steps=steps,
             batch_size=batch_size or sizes.batch_size,
-            learning_rate=sizes.learning_rate,
+            learning_rate=sizes.text_rate if route == "text-only" else sizes.learning_rate,
             projection_rate=sizes.projection_rate,
             bfloat16=True,
         ),
@@ -591,10 +591,11 @@ class _Scored:
                 )
         return out
 
-    def gains(self, linear: Mapping[str, Retrieval]) -> list[Gain]:
-        """Paired differences that answer the section's two questions."""
+    def gains(self, linear: Mapping[str, Retrieval], best: str) -> list[Gain]:
+        """Paired differences that answer the section's questions."""
         survives = "Does text-only transfer survive pruning?"
         beats = "Does module combination beat the linear heads?"
+        best_beats = "Does the best route beat the linear heads?"
         text = self.found(self._text, "text")
         pruned = self.found(self._text, "prune")
         aligned = self.found(self.align, ALIGN.name)
@@ -606,9 +607,12 @@ class _Scored:
             *_gains(survives, TEXT_PRUNED, pruned, CHANCE, nothing),
             *_gains(survives, TEXT_PRUNED, pruned, TEXT, text),
         ]
-        for plan in (p for p in self.plans if p.recipe.route == "combine" and p.kind == "route"):
-            found = self.found(plan, self.done[plan.name].last)
-            out += _gains(beats, plan.name, found, LINEAR, linear)
+        for plan in (p for p in self.plans if p.kind == "route"):
+            combined = plan.recipe.route == "combine"
+            if combined or plan.name == best:
+                found = self.found(plan, self.done[plan.name].last)
+                question = beats if combined else best_beats
+                out += _gains(question, plan.name, found, LINEAR, linear)
         return out
 
 
