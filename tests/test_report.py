@@ -140,6 +140,22 @@ def test_collapse_is_reproduced_only_if_most_tasks_collapse(fallen, verdict):
     assert row.verdict == verdict and f"{fallen} of 2 collapse" in row.here
 
 
+def test_what_was_confirmed_on_a_fresh_seed_stands_beside_the_claim_of_its_token_count():
+    record = shared(0)
+    sweep = record.trials[0]
+    half = [r.model_copy(update={"accuracy": score(0.45)}) for r in sweep.results]
+    for name, changed in (
+        ("longer", {}),
+        ("longer, 8 tokens", {"num_virtual_tokens": 8}),
+        ("longer elsewhere", {"encoder": "other"}),
+    ):
+        update = {"name": name, "group": "confirmation", "seed": 1, "results": half} | changed
+        record.trials.append(sweep.model_copy(update=update))
+    why = verdicts({"multitask_scaling": record})["One shared adaptor with 1 token collapses"].why
+    mean, confirmed = why.split("; longer: ")  # and nothing of the others
+    assert "90.0%, 100%" in mean and confirmed.startswith("45.0%, 50% of the 90.0%")
+
+
 def sentences(*known):
     """A record of section 2: so many known sentences, and the share of them that is right."""
     nothing = score(0.0, 0)

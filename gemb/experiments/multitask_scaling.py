@@ -88,21 +88,25 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.Multita
         f"{len(everything)} trainings, {len(everything) - len(todo)} done before, and "
         f"{len(sizes.rescue_tokens)} that confirm the best"
     )
+    # which ones are confirmed is known at the end: each counts as a training with nothing changed
+    passes = max(r.passes for t, r in zip(planned, shared, strict=True) if t.group == "sweep")
+    total = sum(todo.values()) + len(sizes.rescue_tokens) * passes
     outcomes, done = {}, []
-    with progress("one adaptor for all", sum(todo.values())) as bar:
+    with progress("one adaptor for all", total) as bar:
         for key, run in singles.items():
             outcomes[key] = _execute(run, data[key[0]], llm)
             bar.update(todo.pop(run.key, 0))
         for trial, run in zip(planned, shared, strict=True):
             done.append(_trial(profile, trial, data[trial.encoder], llm, keys))
             bar.update(todo.pop(run.key, 0))  # some trials are one and the same training
-    for best in winners(done, sizes.encoders[0]):
-        confirm = replace(
-            next(t for t in planned if (t.name, t.encoder) == (best.name, best.encoder)),
-            group="confirmation",
-            seed=profile.seeds[0] + 1,
-        )
-        done.append(_trial(profile, confirm, data[confirm.encoder], llm, keys))
+        for best in winners(done, sizes.encoders[0]):
+            confirm = replace(
+                next(t for t in planned if (t.name, t.encoder) == (best.name, best.encoder)),
+                group="confirmation",
+                seed=profile.seeds[0] + 1,
+            )
+            done.append(_trial(profile, confirm, data[confirm.encoder], llm, keys))
+            bar.update(passes)
     record = records.MultitaskRecord(
         provenance=records.provenance(
             profile,
