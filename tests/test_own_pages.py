@@ -1,4 +1,4 @@
-"""The two pages about one's own things do what they say: their own code and commands are run."""
+"""The pages about one's own things do what they say: their own code and commands are run."""
 
 import re
 import shlex
@@ -71,3 +71,29 @@ def test_the_commands_of_the_data_page_run_as_they_stand(tmp_path, monkeypatch):
     assert together.count("\t") == 2 and together.startswith("shapes/00.png shapes/01.png\t")
     card = (tmp_path / "shapes-adaptor" / "README.md").read_text(encoding="utf-8")
     assert "Which shape is this?" in card and "circle (20)" in card
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_audio_encoders_page_run_as_they_stand(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = []
+    for language, body in blocks("your_own_audio_encoder.md"):
+        if language == "python":
+            exec(body, {})
+        if language == "yaml":
+            (tmp_path / "recipe.yaml").write_text(body, encoding="utf-8")
+        for line in body.splitlines() if language == "sh" else []:
+            program, *arguments = shlex.split(line)
+            assert program == "gemb"
+            done = runner.invoke(app, arguments)
+            assert done.exit_code == 0, (line, done.output, done.exception)
+            said.append(done.stdout)
+    trained, labelled, found = said
+    assert "combine: 12 steps, loss" in trained and "open-audio:my-model" in trained
+    known = (tmp_path / "captions.txt").read_text(encoding="utf-8").splitlines()
+    labels = [line.split("\t") for line in labelled.splitlines()]
+    assert len(labels) == 2 and len(known) == 4
+    assert {caption for _, caption, _ in labels} <= set(known)
+    hits = [line.split("\t")[0] for line in found.splitlines()]
+    assert hits == list(dict.fromkeys(hits)) and len(hits) == 3
+    assert all(hit.endswith(".wav") for hit in hits)
