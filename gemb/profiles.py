@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gemb.errors import UnknownName
 from gemb.tasks import TASKS, Source
@@ -137,6 +137,12 @@ class Audio(_Strict):
     tasks: tuple[str, ...] = Field(
         default=(), description="of the study, answered from the best model's vectors"
     )
+
+    @model_validator(mode="after")
+    def _prunes_alike(self) -> Audio:
+        if self.text_pruned not in self.layers[1:]:  # its counterpart without texts is a route
+            raise ValueError(f"text_pruned is {self.text_pruned}, and layers are {self.layers}")
+        return self
 
 
 class Profile(_Strict):

@@ -4,6 +4,7 @@ import pytest
 
 from gemb import figures, profiles, records
 from gemb.records import (
+    MEAN,
     AudioEncoderRecord,
     AudioModel,
     BatchPoint,
@@ -49,11 +50,15 @@ def route(name, layers, value, kind="route"):
     )  # fmt: skip
 
 
-def gain(question, name, over, value):
-    return Gain(
-        question=question, model=name, over=over, subset="sound",
-        text_to_audio=at(value), audio_to_text=at(0.0),
-    )  # fmt: skip
+def gains(question, name, over, value):
+    """Of the mean and of one subset, alike."""
+    return [
+        Gain(
+            question=question, model=name, over=over, subset=subset,
+            text_to_audio=at(value), audio_to_text=at(0.0),
+        )
+        for subset in (MEAN, "sound")
+    ]  # fmt: skip
 
 
 def published(source, value, **more):
@@ -91,10 +96,10 @@ def record():
             for n, s, v in ((32, 5, 0.2), (32, 10, 0.3), (64, 5, 0.4), (64, 10, 0.35))
         ],
         gains=[
-            gain(SURVIVES, "text-only", "aligned", 0.2),
-            gain(SURVIVES, "text-only", "chance", 0.3),
-            gain(SURVIVES, "text-only, then pruned", "chance", 0.0),
-            gain(BEATS, "combined, 10 layers", "linear heads", -0.2),
+            *gains(SURVIVES, "text-only", "aligned", 0.2),
+            *gains(SURVIVES, "text-only", "chance", 0.3),
+            *gains(SURVIVES, "text-only, then pruned", "aligned, then pruned", 0.0),
+            *gains(BEATS, "combined, 10 layers", "linear heads", -0.2),
         ],
         best="full",
         uses=Uses(
@@ -150,25 +155,27 @@ def test_sentences_follow_the_numbers(record):
     text = repr(figures.audio_findings(record))
     assert "cvR@5 65.0% over subsets and directions" in text and "linear heads, gets 45.0%" in text
     assert "the fewest lose 10.0 points" in text
-    assert "does not survive pruning: surely above chance in 1" in text
+    assert "does not survive pruning: in the mean of subsets" in text
+    assert "surely better in 1 of 2 directions when whole, in 0 when pruned" in text
     assert (
-        "surely worse in 1 of 2 comparisons (sounds, text to audio −20.0 (−25.0 to −15.0) points)"
-        in text
+        "against linear heads: in the mean of subsets −20.0 (−25.0 to −15.0) points text to audio "
+        "and 0.0 (−5.0 to 5.0) audio to text, surely worse in 1 of 2 comparisons (sounds, text to "
+        "audio)." in text
     )
     assert "Trained on the style name, tested on sentence: 30.0 points less" in text
     assert "Batches after the same 10 steps: 32 30.0%, 64 35.0%" in text
     assert "Routing: the model is right for 30.0 (25.0–35.0)% of 20 spoken commands" in text
     assert "the most frequent tool alone for 25%; the words for 90.0" in text
-    record.gains[0].text_to_audio = Score(value=0.1, low=1e-17, high=0.2)
-    record.gains[0].audio_to_text = Score(value=0.1, low=-0.1, high=0.2)
+    record.gains[1].text_to_audio = Score(value=0.1, low=1e-17, high=0.2)
+    record.gains[1].audio_to_text = Score(value=0.1, low=-0.1, high=0.2)
     text = repr(figures.audio_findings(record))
-    assert "Text-only against aligned: in none of 2 comparisons surely better" in text
+    assert "audio to text, in none of 2 comparisons surely better or worse." in text
 
 
 @pytest.mark.parametrize(
     ("more", "before", "after", "said"),
     [
-        (0.2, 0.0, 0.0, "the question is not answered"),
+        (0.2, 0.0, 0.0, "not surely above chance even when whole"),
         (0.2, 0.3, 0.2, "transfer survives pruning"),
         (0.2, 0.3, 0.0, "does not survive"),
         (0.0, 0.3, 0.2, "adds nothing sure to the alignment"),
@@ -176,9 +183,9 @@ def test_sentences_follow_the_numbers(record):
 )
 def test_the_answer_on_pruning_is_computed(record, more, before, after, said):
     record.gains = [
-        gain(SURVIVES, "text-only", "aligned", more),
-        gain(SURVIVES, "text-only", "chance", before),
-        gain(SURVIVES, "text-only, then pruned", "chance", after),
+        *gains(SURVIVES, "text-only", "aligned", more),
+        *gains(SURVIVES, "text-only", "chance", before),
+        *gains(SURVIVES, "text-only, then pruned", "aligned, then pruned", after),
     ]
     assert said in repr(figures.audio_findings(record))
 

@@ -114,25 +114,55 @@ class Retrieval:
         Raises:
             ValueError: The galleries differ.
         """
+        return self._bootstraps[direction].interval(self.difference(over, direction, metric))
+
+    def difference(self, over: Retrieval, direction: Direction, metric: str) -> np.ndarray:
+        """How much better than ``over`` each query is answered, ``[Q]``.
+
+        Raises:
+            ValueError: The galleries differ.
+        """
         mine, other = self.gallery, over.gallery
         if mine.captions != other.captions or [i.id for i in mine.items] != [
             i.id for i in other.items
         ]:
             raise ValueError("the two were not asked the same queries")
-        difference = self.values[direction][metric] - over.values[direction][metric]
-        return self._bootstraps[direction].interval(difference)
+        return self.values[direction][metric] - over.values[direction][metric]
 
     def table(self) -> dict[Direction, dict[str, Interval]]:
         """Every metric in both directions."""
         return {d: {m: self.interval(d, m) for m in METRICS} for d in DIRECTIONS}
 
     @cached_property
-    def _bootstraps(self) -> dict[Direction, Bootstrap]:
-        groups: dict[Direction, list[str]] = {
+    def groups(self) -> dict[Direction, list[str]]:
+        """Which queries of a direction share their luck, ``[Q]``."""
+        return {
             "text-to-audio": list(self.gallery.captions),
             "audio-to-text": [i.group or i.id for i in self.gallery.items],
         }
-        return {d: Bootstrap([""] * len(g), g) for d, g in groups.items()}
+
+    @cached_property
+    def _bootstraps(self) -> dict[Direction, Bootstrap]:
+        return {d: Bootstrap([""] * len(g), g) for d, g in self.groups.items()}
+
+
+def mean_gain(
+    mine: Mapping[str, Retrieval],
+    over: Mapping[str, Retrieval],
+    direction: Direction,
+    metric: str = "cvR@5",
+) -> Interval:
+    """How much better than ``over`` in the mean of all galleries, with a paired 95% interval.
+
+    Every gallery counts the same. What stands in several is drawn in all of them at once.
+
+    Raises:
+        ValueError: The galleries differ.
+    """
+    parts = {name: one.difference(over[name], direction, metric) for name, one in mine.items()}
+    galleries = [name for name, values in parts.items() for _ in values]
+    groups = [group for one in mine.values() for group in one.groups[direction]]
+    return Bootstrap(galleries, groups).interval(np.concatenate([*parts.values()]), macro=True)
 
 
 def evaluate(model: AudioTextModel, pairs: Sequence[Pair], ties: Ties = "expected") -> Retrieval:

@@ -37,7 +37,7 @@ from gemb.embed import embed
 from gemb.encoders.base import Failure
 from gemb.experiments import audio_uses, runs, single_task
 from gemb.profiles import Audio, Profile
-from gemb.records import AudioModel, BatchPoint, Gain, Score, StudyTask, SubsetScores
+from gemb.records import MEAN, AudioModel, BatchPoint, Gain, Score, StudyTask, SubsetScores
 from gemb.store import Store
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,8 @@ log = logging.getLogger(__name__)
 VERSION = 2
 
 # Names of models in the record, which its readers look for.
-ALIGNED, FULL, TEXT, TEXT_PRUNED = "aligned", "full", "text-only", "text-only, then pruned"
+ALIGNED, FULL, TEXT = "aligned", "full", "text-only"
+ALIGNED_PRUNED, TEXT_PRUNED = f"{ALIGNED}, then pruned", f"{TEXT}, then pruned"
 WARM = "warm start"
 LINEAR = "linear heads"
 CHANCE = "chance"
@@ -556,9 +557,7 @@ class _Scored:
         out.append(self._model(self.align, "start", "step", "before alignment"))
         out.append(self._model(self.align, WARM, "step", WARM))
         out.append(self._model(self.align, ALIGN.name, "step", ALIGNED))
-        pruned = self._aligned_pruned
-        if pruned is not None:
-            out.append(self._model(pruned, "prune", "step", f"{ALIGNED}, then pruned"))
+        out.append(self._model(self._aligned_pruned, "prune", "step", ALIGNED_PRUNED))
         out.append(self._model(self._text, "text", "step", TEXT))
         out.append(self._model(self._text, "prune", "step", TEXT_PRUNED))
         out += [
@@ -570,10 +569,10 @@ class _Scored:
         return out
 
     @property
-    def _aligned_pruned(self) -> Plan | None:
+    def _aligned_pruned(self) -> Plan:
         """The model that was aligned and pruned like the one trained on texts, before tuning."""
         name = f"pruned to {self.bench.sizes.text_pruned}"
-        return next((p for p in self.plans if p.name == name), None)
+        return next(p for p in self.plans if p.name == name)
 
     def batches(self) -> list[BatchPoint]:
         """Each batch size against steps."""
@@ -599,12 +598,14 @@ class _Scored:
         text = self.found(self._text, "text")
         pruned = self.found(self._text, "prune")
         aligned = self.found(self.align, ALIGN.name)
+        aligned_pruned = self.found(self._aligned_pruned, "prune")
         nothing = {s: retrieval.chance(g) for s, g in self.bench.data.galleries().items()}
         out = [
             *_gains(survives, ALIGNED, aligned, CHANCE, nothing),
             *_gains(survives, TEXT, text, ALIGNED, aligned),
             *_gains(survives, TEXT, text, CHANCE, nothing),
             *_gains(survives, TEXT_PRUNED, pruned, CHANCE, nothing),
+            *_gains(survives, TEXT_PRUNED, pruned, ALIGNED_PRUNED, aligned_pruned),
             *_gains(survives, TEXT_PRUNED, pruned, TEXT, text),
         ]
         for plan in (p for p in self.plans if p.kind == "route"):
@@ -624,6 +625,8 @@ def _gains(
     other: Mapping[str, Retrieval],
 ) -> list[Gain]:
     def gain(subset: str, direction: Direction) -> Score:
+        if subset == MEAN:
+            return Score(**vars(retrieval.mean_gain(found, other, direction)))
         return Score(**vars(found[subset].gain(other[subset], direction)))
 
     return [
@@ -635,7 +638,7 @@ def _gains(
             text_to_audio=gain(subset, "text-to-audio"),
             audio_to_text=gain(subset, "audio-to-text"),
         )
-        for subset in found
+        for subset in (MEAN, *found)
     ]
 
 

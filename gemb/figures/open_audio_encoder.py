@@ -19,7 +19,7 @@ from gemb.figures.shown import (
     picture,
     table,
 )
-from gemb.records import AudioEncoderRecord, AudioModel, Gain, Score
+from gemb.records import MEAN, AudioEncoderRecord, AudioModel, Gain, Score
 
 SUBSETS = {
     "speech": "speech",
@@ -266,7 +266,7 @@ def gains_table(record: AudioEncoderRecord) -> Shown:
         {
             "question": g.question,
             "difference": f"{g.model} − {g.over}",
-            "subset": SUBSETS[g.subset],
+            "subset": "mean of subsets" if g.subset == MEAN else SUBSETS[g.subset],
             "text to audio": percent(g.text_to_audio),
             "audio to text": percent(g.audio_to_text),
         }
@@ -367,17 +367,23 @@ _SURELY = 1e-9
 
 
 def _verdict(gains: Sequence[Gain]) -> str:
-    """Where a difference is surely above zero, surely below, or neither."""
-    said = []
-    named = list(_directions(gains))
+    """The mean difference, and where it is surely above zero, surely below, or neither."""
+    mean = next(g for g in gains if g.subset == MEAN)
+    said = [
+        f"in the mean of subsets {percent(mean.text_to_audio)} points text to audio and "
+        f"{percent(mean.audio_to_text)} audio to text"
+    ]
+    named = list(_directions([g for g in gains if g.subset != MEAN]))
     for words, chosen in (
-        ("surely better", [(n, s) for n, s in named if s.low > _SURELY]),
-        ("surely worse", [(n, s) for n, s in named if s.high < -_SURELY]),
+        ("surely better", [n for n, s in named if s.low > _SURELY]),
+        ("surely worse", [n for n, s in named if s.high < -_SURELY]),
     ):
         if chosen:
-            listed = "; ".join(f"{n} {percent(s)} points" for n, s in chosen)
+            listed = "; ".join(chosen)
             said.append(f"{words} in {len(chosen)} of {len(named)} comparisons ({listed})")
-    return ", ".join(said) or f"in none of {len(named)} comparisons surely better or worse"
+    if len(said) == 1:
+        said.append(f"in none of {len(named)} comparisons surely better or worse")
+    return ", ".join(said)
 
 
 def _findings(record: AudioEncoderRecord) -> Iterator[str]:
@@ -451,24 +457,25 @@ def _used(record: AudioEncoderRecord) -> Iterator[str]:
 
 
 def _survival(gains: Sequence[Gain]) -> str:
-    """Whether what was trained on texts still retrieves sounds after pruning."""
+    """Whether what training on texts adds, in the mean of subsets, is left after pruning."""
 
     def above(model: str, over: str) -> int:
-        chosen = [g for g in gains if (g.model, g.over) == (model, over)]
-        return sum(s.low > _SURELY for _, s in _directions(chosen))
+        mean = next(g for g in gains if (g.model, g.over, g.subset) == (model, over, MEAN))
+        return sum(s.low > _SURELY for s in (mean.text_to_audio, mean.audio_to_text))
 
-    before, after = above("text-only", "chance"), above("text-only, then pruned", "chance")
-    if not before:
+    if not above("text-only", "chance"):
         return (
-            "The model trained on texts is not surely above chance even when whole, so that there "
-            "is nothing that could survive pruning: the question is not answered here."
+            "The model trained on texts is not surely above chance even when whole: there is "
+            "nothing that could survive pruning, and the question is not answered here."
         )
-    if not above("text-only", "aligned"):
+    before = above("text-only", "aligned")
+    if not before:
         return (
             "Training on texts adds nothing sure to the alignment, which saw sounds, even when the "
             "model is whole: there is no transfer that could survive pruning, and the question is "
             "not answered here."
         )
+    after = above("text-only, then pruned", "aligned, then pruned")
     kept = (
         "does not survive pruning"
         if after == 0
@@ -477,6 +484,6 @@ def _survival(gains: Sequence[Gain]) -> str:
         else "survives pruning"
     )
     return (
-        f"Text-only transfer {kept}: surely above chance in {before} subsets and directions when "
-        f"whole, in {after} after pruning."
+        f"Text-only transfer {kept}: in the mean of subsets, training on texts makes the aligned "
+        f"model surely better in {before} of 2 directions when whole, in {after} when pruned."
     )

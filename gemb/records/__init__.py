@@ -36,6 +36,7 @@ from gemb.records.multitask_scaling import (
     Trial,
 )
 from gemb.records.open_audio_encoder import (
+    MEAN,
     AudioEncoderRecord,
     AudioModel,
     BatchPoint,
@@ -59,6 +60,7 @@ from gemb.records.single_task import (
 )
 
 __all__ = [
+    "MEAN",
     "PACKAGES",
     "PUBLISHED",
     "ROOT",

@@ -52,6 +52,9 @@ class BatchPoint(Strict):
     score: float  # cvR@5, mean over subsets and directions
 
 
+MEAN = "mean"  # of all subsets, where a gain is not of one
+
+
 class Gain(Strict):
     """How much better one model retrieves than another on the same queries, paired."""
 
