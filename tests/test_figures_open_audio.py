@@ -172,6 +172,17 @@ def test_sentences_follow_the_numbers(record):
     assert "audio to text, in none of 2 comparisons surely better or worse." in text
 
 
+def test_the_rarest_subset_is_said_and_whether_it_was_learnt_by_heart(record):
+    assert "by heart" not in repr(figures.audio_findings(record))
+    record.models.append(route("sound", 5, 0.2, "alone"))
+    text = repr(figures.audio_findings(record))
+    assert "Of sounds only 20 of 40 clips are trained on: there the best route gets 65.0%" in text
+    assert "5 layers get 25.0% after 12 steps, with a loss of 1.23" in text
+    assert "by heart" not in text
+    record.models[-1].loss = 0.02
+    assert "they are learnt by heart" in repr(figures.audio_findings(record))
+
+
 @pytest.mark.parametrize(
     ("more", "before", "after", "said"),
     [

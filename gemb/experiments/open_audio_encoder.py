@@ -75,6 +75,16 @@ class Data:
         """Every item that is retrieved, of validation and test."""
         return (*self.val, *self.test)
 
+    @property
+    def rarest(self) -> str:
+        """The subset that fewest clips are trained on."""
+        counts = Counter(i.subset for i in self.train)
+        return min(counts, key=lambda subset: counts[subset])
+
+    def heard(self, subset: str = "") -> tuple[Item, ...]:
+        """What is trained on: all of it, or one subset."""
+        return tuple(i for i in self.train if not subset or i.subset == subset)
+
     def pairs(self, items: Sequence[Item], style: Style = "name") -> Pairs:
         """Clips and captions to train on."""
         found = audio_pairs.pairs(items, style)
@@ -95,9 +105,10 @@ class Plan:
 
     Attributes:
         name: In tables.
-        kind: ``align``, ``route``, ``batch`` or ``style``.
+        kind: ``align``, ``route``, ``batch``, ``style`` or ``alone``.
         recipe: Route, parts and settings.
         style: Of the captions trained on.
+        subset: Trained on alone; none: all.
         start: Key of the alignment it goes on from; none if it starts from the parts.
         tested: Styles of the captions tested on.
         every: Steps between two looks at a model in training; 0 for none.
@@ -107,12 +118,14 @@ class Plan:
     kind: str
     recipe: Recipe
     style: Style = "name"
+    subset: str = ""
     start: str = ""
     tested: tuple[Style, ...] = ("name",)
     every: int = 0
 
     def key(self, data: Data, texts: Sequence[TextPair]) -> str:
         """Digest of all inputs."""
+        heard = data.heard(self.subset)
         return records.digest(
             {
                 "version": VERSION,
@@ -122,7 +135,7 @@ class Plan:
                 "tested": self.tested,
                 "every": self.every,
                 "recipe": self.recipe.model_dump(mode="json"),
-                "train": [(i.media.key, c) for i, c in audio_pairs.pairs(data.train, self.style)],
+                "train": [(i.media.key, c) for i, c in audio_pairs.pairs(heard, self.style)],
                 "texts": list(texts) if self.recipe.route == "text-only" else [],
                 "asked": [(i.media.key, i.answer) for i in data.asked],
             }
@@ -230,7 +243,7 @@ class Bench:
                 out.losses[str(steps)] = loss
                 out.vectors[str(steps)] = self.embedded(model, plan.tested)
 
-        audio = self.data.pairs(self.data.train, plan.style)
+        audio = self.data.pairs(self.data.heard(plan.subset), plan.style)
         if plan.kind == "align":
             _align(model, audio, plan.recipe, out, after)
             save_file(model.projection.state_dict(), folder / "projection.safetensors")
@@ -330,7 +343,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.AudioEn
     data = prepare(sizes, store)
     bench = Bench(sizes, data, texts_of(sizes, data))
     align = Plan(ALIGNED, "align", _recipe(sizes, "full", sizes.align_steps))
-    plans = _plans(sizes, bench.folder(align).name)
+    plans = _plans(sizes, bench.folder(align).name, data.rarest)
     everything = [align, *plans]
     finished = sum((bench.folder(p) / "outcome.json").exists() for p in everything)
     say(f"{len(everything)} trainings, {finished} done before")
@@ -421,7 +434,7 @@ def _recipe(
     )
 
 
-def _plans(sizes: Audio, aligned: str) -> list[Plan]:
+def _plans(sizes: Audio, aligned: str, rarest: str) -> list[Plan]:
     """All trainings after the alignment. Those without one make its steps too."""
     long = sizes.align_steps + sizes.steps
     out = [Plan(FULL, "route", _recipe(sizes, "full", sizes.steps), start=aligned)]
@@ -459,6 +472,8 @@ def _plans(sizes: Audio, aligned: str) -> list[Plan]:
         )
         for style in STYLES
     ]
+    alone = _recipe(sizes, "combine", sizes.steps, sizes.small)
+    out.append(Plan(rarest, "alone", alone, subset=rarest))
     return out
 
 
@@ -565,6 +580,11 @@ class _Scored:
             for p in self.plans
             if p.kind == "style"
             for tested in STYLES
+        ]
+        out += [
+            self._model(p, self.done[p.name].last, "alone", p.name)
+            for p in self.plans
+            if p.kind == "alone"
         ]
         return out
 

@@ -407,6 +407,7 @@ def _findings(record: AudioEncoderRecord) -> Iterator[str]:
                 else ""
             )
         )
+    yield from _rarest(record, best, bar)
     pruned = pruning_models(record)
     yield (
         "Layers kept and cvR@5: "
@@ -434,6 +435,32 @@ def _findings(record: AudioEncoderRecord) -> Iterator[str]:
         steps = max(b.steps for b in record.batches)
         yield f"Batches after the same {steps} steps: {told} (one seed, no interval)."
     yield from _used(record)
+
+
+def _rarest(record: AudioEncoderRecord, best: AudioModel, bar: AudioModel) -> Iterator[str]:
+    """What becomes of the subset that fewest clips are trained on."""
+    for alone in record.of("alone"):
+        subset = alone.name
+        if all(subset != s.subset for s in best.scores):
+            continue
+        mine, theirs, own = (
+            next(s.mean for s in m.scores if s.subset == subset) for m in (best, bar, alone)
+        )
+        counts = {s: c["train"] for s, c in record.pairs.items()}
+        told = (
+            f"Of {SUBSETS[subset]} only {counts[subset]} of {sum(counts.values())} clips are "
+            f"trained on: there the best route gets {100 * mine:.1f}%, {bar.name} "
+            f"{100 * theirs:.1f}%."
+        )
+        if alone.loss is not None and alone.guess:
+            told += (
+                f" Trained on these alone {alone.layers} layers get {100 * own:.1f}% after "
+                f"{alone.steps} steps, with a loss of {alone.loss:.2f} where guessing costs "
+                f"{alone.guess:.2f}"
+            )
+            by_heart = alone.loss < 0.1 * alone.guess and own < 0.9
+            told += ": they are learnt by heart, which carries over little." if by_heart else "."
+        yield told
 
 
 def _used(record: AudioEncoderRecord) -> Iterator[str]:

@@ -24,7 +24,7 @@ class AudioModel(Strict):
     """One model at one point of its training, or a baseline."""
 
     name: str
-    kind: str  # route, baseline, step (of text-only transfer), style
+    kind: str  # route, baseline, step (of text-only transfer), style, alone (on that subset)
     parts: str
     layers: int | None = None
     trained: int = 0  # weights that its last training moved

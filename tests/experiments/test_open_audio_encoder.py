@@ -79,7 +79,7 @@ def test_no_text_trained_on_is_asked_about(data, sizes):
 @pytest.mark.parametrize("name", ["smoke", "local", "study"])
 def test_routes_share_one_alignment_and_what_has_none_makes_as_many_steps(name):
     sizes = profiles.get(name).audio
-    plans = section._plans(sizes, "alignment")
+    plans = section._plans(sizes, "alignment", "sound")
     routes = {p.recipe.route for p in plans}
     assert routes == {"full", "prune", "text-only", "combine"}
     assert len({p.name for p in plans}) == len(plans)
@@ -95,14 +95,26 @@ def test_routes_share_one_alignment_and_what_has_none_makes_as_many_steps(name):
 
 def test_a_key_stands_for_all_that_decides(data, sizes):
     full, text = (
-        next(p for p in section._plans(sizes, "a") if p.recipe.route == r)
+        next(p for p in section._plans(sizes, "a", "sound") if p.recipe.route == r)
         for r in ("full", "text-only")
     )
     more = Data(data.train[:1], data.val, data.test, data.clips)
     assert full.key(data, []) == full.key(data, [("a", "b")]) != full.key(more, [])
     assert text.key(data, []) != text.key(data, [("a", "b")])
-    other = next(p for p in section._plans(sizes, "b") if p.recipe.route == "full")
+    other = next(p for p in section._plans(sizes, "b", "sound") if p.recipe.route == "full")
     assert other.key(data, []) != full.key(data, [])
+
+
+def test_the_rarest_subset_is_trained_on_alone_too(data, sizes):
+    train = (*data.train, item("horn", "train", "sound"))
+    data = Data(train, data.val, data.test, data.clips)
+    assert data.rarest == "sound"
+    alone = next(p for p in section._plans(sizes, "a", data.rarest) if p.kind == "alone")
+    heard = data.heard(alone.subset)
+    assert {i.subset for i in heard} == {"sound"} and len(heard) < len(data.train)
+    less = Data(heard, data.val, data.test, data.clips)
+    assert alone.key(data, []) == alone.key(less, [])
+    assert data.heard() == data.train
 
 
 def test_an_outcome_is_read_back_and_counts_only_when_whole(tmp_path):
