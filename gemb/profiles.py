@@ -74,7 +74,10 @@ class Transfer(_Strict):
 
     train: int = Field(gt=0, description="pictures trained on, at most")
     val: int = Field(gt=0)
-    test: int = Field(gt=0, description="pictures tested; sounds are tested all")
+    test: int = Field(gt=0, description="pictures tested")
+    asked: int | None = Field(
+        default=None, gt=0, description="sounds of each category asked about, at most; none: all"
+    )
     epochs: int = Field(default=4, gt=0)
     degradations: tuple[float, ...] = Field(
         default=(0.0, 0.25, 0.5, 0.75, 1.0), description="shares of another sound's vector"
@@ -289,7 +292,9 @@ PROFILES: dict[str, Profile] = {
                 transcripts=2,
                 probe_words=2,
             ),
-            transfer=Transfer(train=20, val=10, test=10, epochs=1, degradations=(0.0, 1.0)),
+            transfer=Transfer(
+                train=20, val=10, test=10, asked=8, epochs=1, degradations=(0.0, 1.0)
+            ),
             multitask=Multitask(
                 sizes=Sizes(train=12, val=4, test=6, folds=2),
                 epochs=1,
@@ -349,8 +354,8 @@ PROFILES: dict[str, Profile] = {
                 text_pruned=3,
                 combined=(3,),
                 small=3,
-                align_steps=30,
-                steps=20,
+                align_steps=24,
+                steps=16,
                 batch_sizes=(32, 64),
                 batch_steps=8,
                 tasks=("words",),

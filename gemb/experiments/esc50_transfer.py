@@ -140,6 +140,7 @@ def _plan(profile: Profile, way: Way, llm: FrozenLLM) -> Trained:
     task = _task(profile, way)
     own = load_dataset(task.dataset, profile.source, task.name)
     targets = load_dataset(way.target, profile.source)
+    targets = replace(targets, items=at_most(targets.items, profile.transfer.asked))
     data = {name: prepare(profile, name, way, own, targets) for name in names}
     planned = {
         (name, variant, seed): _run(profile, way, data[name], llm, variant, seed)
@@ -148,6 +149,17 @@ def _plan(profile: Profile, way: Way, llm: FrozenLLM) -> Trained:
         for seed in (profile.seeds if variant == "adaptor" else profile.seeds[:1])
     }
     return Trained(way, headline, data, planned)
+
+
+def at_most(items: Sequence[Item], count: int | None) -> list[Item]:
+    """The first ``count`` items of each answer, or all."""
+    seen: Counter[str] = Counter()
+    out = []
+    for item in items:
+        seen[item.answer] += 1
+        if count is None or seen[item.answer] <= count:
+            out.append(item)
+    return out
 
 
 def prepare(profile: Profile, encoder_name: str, way: Way, own: Loaded, targets: Loaded) -> Data:

@@ -33,6 +33,12 @@ def test_macro_accuracy_is_the_mean_over_categories_and_confusion_is_by_category
     assert found.confusion["tool"] == {"bird": 0.5, "tool": 0.5}
 
 
+def test_of_each_category_as_many_are_asked_about_as_the_profile_says():
+    items = sounds(["bird"] * 5 + ["tool"] * 2 + ["bird"])
+    assert [i.id for i in section.at_most(items, 3)] == ["s0", "s1", "s2", "s5", "s6"]
+    assert section.at_most(items, None) == items
+
+
 def test_several_seeds_count_as_one_item_each_and_their_spread_is_told():
     items = sounds(["bird", "tool"] * 4)
     right = [i.answer for i in items]
