@@ -74,6 +74,9 @@ figures.routes_table(record)
 # %% tags=["hide-input"]
 figures.parameters_chart(record)
 
+# %% tags=["hide-input"]
+figures.routes_by_subset_table(record)
+
 # %% tags=["hide-cell"]
 figures.other_metrics_table(record)
 

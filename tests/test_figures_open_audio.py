@@ -40,7 +40,8 @@ def model(name, kind, value, **more):
         )
         for s in ("speech", "sound")
     ]
-    return AudioModel(name=name, kind=kind, parts="some parts", scores=scores, **more)
+    both = {"text_to_audio": at(value), "audio_to_text": at(value + 0.1)}
+    return AudioModel(name=name, kind=kind, parts="some parts", scores=scores, **both, **more)
 
 
 def route(name, layers, value, kind="route"):
@@ -149,6 +150,8 @@ def test_the_routes_stand_beside_the_baselines_with_intervals(record):
     assert "full (best on validation pairs)" in text and "60.0 (55.0–65.0)" in text
     assert "linear heads" in text and "1.5" in text and "aligned" not in text.split("\n", 1)[1]
     assert "12.3 (7.3–17.3)" in repr(figures.other_metrics_table(record))
+    subsets = repr(figures.routes_by_subset_table(record))
+    assert "sounds" in subsets and "60.0 (55.0–65.0)" in subsets and "70.0 (65.0–75.0)" in subsets
 
 
 def test_sentences_follow_the_numbers(record):

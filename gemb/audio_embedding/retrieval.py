@@ -146,22 +146,27 @@ class Retrieval:
         return {d: Bootstrap([""] * len(g), g) for d, g in self.groups.items()}
 
 
-def mean_gain(
-    mine: Mapping[str, Retrieval],
-    over: Mapping[str, Retrieval],
+def mean(
+    found: Mapping[str, Retrieval],
     direction: Direction,
+    over: Mapping[str, Retrieval] | None = None,
     metric: str = "cvR@5",
 ) -> Interval:
-    """How much better than ``over`` in the mean of all galleries, with a paired 95% interval.
+    """The mean over all galleries with its 95% interval; with ``over`` of the gain on that.
 
     Every gallery counts the same. What stands in several is drawn in all of them at once.
 
     Raises:
-        ValueError: The galleries differ.
+        ValueError: The galleries of the two differ.
     """
-    parts = {name: one.difference(over[name], direction, metric) for name, one in mine.items()}
+    parts = {
+        name: one.difference(over[name], direction, metric)
+        if over
+        else one.values[direction][metric]
+        for name, one in found.items()
+    }
     galleries = [name for name, values in parts.items() for _ in values]
-    groups = [group for one in mine.values() for group in one.groups[direction]]
+    groups = [group for one in found.values() for group in one.groups[direction]]
     return Bootstrap(galleries, groups).interval(np.concatenate([*parts.values()]), macro=True)
 
 

@@ -97,7 +97,7 @@ def train(
             good.append((clip, caption))
 
     def after(stage: str, _: AudioEmbedder) -> None:
-        if process.is_main_process:
+        if process.is_main_process and stage != "start":
             typer.echo(f"done: {stage}")
 
     done = follow(
@@ -114,7 +114,7 @@ def train(
         for stage, fit in done.items():
             typer.echo(
                 f"{stage}: {fit.steps} steps, loss {fit.losses[0]:.3f} to {fit.losses[-1]:.3f}, "
-                f"{fit.trainable / 1e6:.1f} million weights trained, {fit.seconds / 60:.1f} min"
+                f"{fit.trainable / 1e6:.1f} million weights trained, {fit.seconds:.0f} s"
             )
         typer.echo(f"use it as the encoder open-audio:{out}")
 

@@ -519,6 +519,10 @@ def scores_of(found: Mapping[str, Retrieval]) -> list[SubsetScores]:
     ]
 
 
+def _mean(found: Mapping[str, Retrieval], direction: Direction) -> Score:
+    return Score(**vars(retrieval.mean(found, direction)))
+
+
 @dataclass(frozen=True)
 class _Scored:
     """The outcomes of a profile, as its record says them."""
@@ -540,6 +544,7 @@ class _Scored:
         before = list(outcome.stages)[: list(outcome.stages).index(stage) + 1]
         fits = [outcome.fits[s] for s in before if s in outcome.fits]
         shared = self.done[ALIGNED].fits[ALIGN.name] if plan.start else {"seconds": 0, "steps": 0}
+        found = self.found(plan, stage, tested)
         return AudioModel(
             name=name,
             kind=kind,
@@ -553,7 +558,9 @@ class _Scored:
             guess=math.log(plan.recipe.training.batch_size) if fits else None,
             style=plan.style,
             tested=tested,
-            scores=scores_of(self.found(plan, stage, tested)),
+            scores=scores_of(found),
+            text_to_audio=_mean(found, "text-to-audio"),
+            audio_to_text=_mean(found, "audio-to-text"),
         )
 
     @cached_property
@@ -646,7 +653,7 @@ def _gains(
 ) -> list[Gain]:
     def gain(subset: str, direction: Direction) -> Score:
         if subset == MEAN:
-            return Score(**vars(retrieval.mean_gain(found, other, direction)))
+            return Score(**vars(retrieval.mean(found, direction, other)))
         return Score(**vars(found[subset].gain(other[subset], direction)))
 
     return [
@@ -701,6 +708,8 @@ def _baseline(
         seconds=seconds,
         style="name" if trained else "",
         scores=scores_of(found),
+        text_to_audio=_mean(found, "text-to-audio"),
+        audio_to_text=_mean(found, "audio-to-text"),
     )
 
 

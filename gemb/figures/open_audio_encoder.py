@@ -47,6 +47,7 @@ def _columns(model: AudioModel) -> dict[str, str]:
 
 # A page has room for one direction.
 ASIDE = [f"{name}, audio to text" for name in SUBSETS.values()]
+EACH_SUBSET = [*ASIDE, *(f"{name}, text to audio" for name in SUBSETS.values())]
 
 
 def _millions(count: int | None) -> str:
@@ -83,25 +84,41 @@ def routes_table(record: AudioEncoderRecord) -> Shown:
             "minutes": f"{m.seconds / 60:.1f}" if m.seconds else "–",
             "last loss (guessing)": f"{m.loss:.2f} ({m.guess:.2f})" if m.loss and m.guess else "–",
             **_columns(m),
+            "text to audio": percent(m.text_to_audio),
+            "audio to text": percent(m.audio_to_text),
         }
         for m in (*record.of("baseline"), *record.of("route"))
     ]
     return table(
         pd.DataFrame(rows),
         "open_audio_encoder_routes",
-        "cvR@5, per cent, with 95% intervals: is a right one among the first five? Mean: of all "
-        "subsets and both directions. Documents that "
-        "tie are taken in every order equally often. Parameters are those of the language model's "
+        "cvR@5, per cent, with 95% intervals, in the mean of all subsets: is a right one among the "
+        "first five? Documents that tie are taken in every order equally often. Parameters are "
+        "those of the language model's "
         f"body (its first {record.whole} layers, where none are taken away) and the projection, "
         f"without the frozen audio encoders{_frozen(record)}; minutes and steps are of "
         "training, with the alignment that several routes share; the loss is the last, "
         "beside that of who cannot tell the pairs of a batch apart. The best is chosen among "
         "what each route ends with.",
-        aside=[
-            "kind",
-            "steps",
-            "last loss (guessing)",
-        ],
+        aside=["kind", "steps", "last loss (guessing)", "mean", *EACH_SUBSET],
+    )
+
+
+def routes_by_subset_table(record: AudioEncoderRecord) -> Shown:
+    """The same models on each subset."""
+    rows = [
+        {
+            "model": m.name,
+            "direction": DIRECTIONS[direction],
+            **{SUBSETS[s.subset]: percent(_score(m, s.subset, direction)) for s in m.scores},
+        }
+        for m in (*record.of("baseline"), *record.of("route"))
+        for direction in DIRECTIONS
+    ]
+    return table(
+        pd.DataFrame(rows),
+        "open_audio_encoder_subsets",
+        "The same on each subset, cvR@5, per cent, with 95% intervals.",
     )
 
 
@@ -364,6 +381,10 @@ def _directions(gains: Sequence[Gain]) -> Iterator[tuple[str, Score]]:
 
 # Differences of equal rates come out of the bootstrap a rounding error above or below 0.
 _SURELY = 1e-9
+FEW = 3  # that a sentence lists
+# What the findings leave to the table of differences, by what is compared with.
+_LEFT_OUT = {("text-only", "chance"), ("text-only, then pruned", "chance"),
+             ("text-only, then pruned", "text-only")}  # fmt: skip
 
 
 def _verdict(gains: Sequence[Gain]) -> str:
@@ -379,8 +400,8 @@ def _verdict(gains: Sequence[Gain]) -> str:
         ("surely worse", [n for n, s in named if s.high < -_SURELY]),
     ):
         if chosen:
-            listed = "; ".join(chosen)
-            said.append(f"{words} in {len(chosen)} of {len(named)} comparisons ({listed})")
+            few = f" ({'; '.join(chosen)})" if len(chosen) <= FEW else ""  # the table has all
+            said.append(f"{words} in {len(chosen)} of {len(named)} comparisons{few}")
     if len(said) == 1:
         said.append(f"in none of {len(named)} comparisons surely better or worse")
     return ", ".join(said)
@@ -418,6 +439,8 @@ def _findings(record: AudioEncoderRecord) -> Iterator[str]:
     text = [g for g in record.gains if g.question.startswith("Does text-only")]
     yield _survival(text)
     for question, model, over in dict.fromkeys((g.question, g.model, g.over) for g in record.gains):
+        if (model, over) in _LEFT_OUT:
+            continue
         some = [g for g in record.gains if (g.question, g.model, g.over) == (question, model, over)]
         yield f"{model[0].upper()}{model[1:]} against {over}: {_verdict(some)}."
     styles = {(m.style, m.tested): m.mean for m in record.of("style")}

@@ -36,6 +36,8 @@ class AudioModel(Strict):
     style: str = ""  # of the captions trained on
     tested: str = "name"  # style of those tested on
     scores: list[SubsetScores]
+    text_to_audio: Score  # cvR@5, mean over subsets
+    audio_to_text: Score
 
     @property
     def mean(self) -> float:

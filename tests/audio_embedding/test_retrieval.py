@@ -161,7 +161,7 @@ def test_a_gain_is_paired_and_refuses_other_queries() -> None:
         found.gain(retrieval.chance(Gallery.of(pairs[:9])), "text-to-audio")
 
 
-def test_the_mean_gain_weighs_galleries_alike_and_draws_shared_captions_together() -> None:
+def test_a_mean_weighs_galleries_alike_and_draws_shared_captions_together() -> None:
     pairs = [(sound(f"s{n}"), f"s{n}") for n in range(30)]
     few = pairs[:9]
     found = {
@@ -169,14 +169,16 @@ def test_the_mean_gain_weighs_galleries_alike_and_draws_shared_captions_together
         "few": retrieval.evaluate(Perfect(), few),
     }
     floor = {name: retrieval.chance(one.gallery) for name, one in found.items()}
-    gain = retrieval.mean_gain(found, floor, "text-to-audio")
+    gain = retrieval.mean(found, "text-to-audio", floor)
     assert gain.value == pytest.approx(((1 - 5 / 30) + (1 - 5 / 9)) / 2)
+    assert retrieval.mean(found, "text-to-audio").value == 1
+    assert retrieval.mean(floor, "audio-to-text").value == pytest.approx((5 / 30 + 5 / 9) / 2)
     # one gallery twice: the same captions are drawn in both, so that nothing averages out
     rng = np.random.default_rng(0)
     noisy = retrieval.search(Gallery.of(pairs), rng.normal(size=(30, 9)), rng.normal(size=(30, 9)))
     one = noisy.gain(floor["many"], "text-to-audio")
     twice = {"a": noisy, "b": noisy}
-    mean = retrieval.mean_gain(twice, dict.fromkeys(twice, floor["many"]), "text-to-audio")
+    mean = retrieval.mean(twice, "text-to-audio", dict.fromkeys(twice, floor["many"]))
     assert vars(mean) == pytest.approx(vars(one))
 
 
