@@ -47,7 +47,6 @@ def _columns(model: AudioModel) -> dict[str, str]:
 
 # A page has room for one direction.
 ASIDE = [f"{name}, audio to text" for name in SUBSETS.values()]
-EACH_SUBSET = [*ASIDE, *(f"{name}, text to audio" for name in SUBSETS.values())]
 
 
 def _millions(count: int | None) -> str:
@@ -83,7 +82,6 @@ def routes_table(record: AudioEncoderRecord) -> Shown:
             "steps": m.steps or "–",
             "minutes": f"{m.seconds / 60:.1f}" if m.seconds else "–",
             "last loss (guessing)": f"{m.loss:.2f} ({m.guess:.2f})" if m.loss and m.guess else "–",
-            **_columns(m),
             "text to audio": percent(m.text_to_audio),
             "audio to text": percent(m.audio_to_text),
         }
@@ -100,7 +98,7 @@ def routes_table(record: AudioEncoderRecord) -> Shown:
         "training, with the alignment that several routes share; the loss is the last, "
         "beside that of who cannot tell the pairs of a batch apart. The best is chosen among "
         "what each route ends with.",
-        aside=["kind", "steps", "last loss (guessing)", "mean", *EACH_SUBSET],
+        aside=["kind", "steps", "last loss (guessing)"],
     )
 
 
@@ -150,14 +148,14 @@ def parameters_chart(record: AudioEncoderRecord) -> Shown:
     """Score against parameters."""
     routes = [m for m in record.of("route") if m.parameters]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(7, 4))
+        figure = Figure(figsize=(9, 4.2))
         axes = figure.subplots()
-        for m in routes:
+        for number, m in enumerate(routes):
             axes.plot((m.parameters or 0) / 1e6, m.mean, "o", color=ADAPTOR)
             axes.annotate(
                 m.name,
                 ((m.parameters or 0) / 1e6, m.mean),
-                xytext=(5, 4),
+                xytext=(5, 4 if number % 2 else -11),  # neighbours' names beside each other
                 textcoords="offset points",
                 fontsize=8,
             )
@@ -209,7 +207,7 @@ def pruning_chart(record: AudioEncoderRecord) -> Shown:
             axes.set_xlabel("layers kept")
         panels[0].set_ylim(0, 1)
         panels[0].set_ylabel("cvR@5")
-        panels[1].legend(fontsize=8)
+        panels[1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
         return picture(figure, f"cvR@5 by layers kept. {'; '.join(told)}.")
 
 
