@@ -116,6 +116,7 @@ class Audio(_Strict):
     val: int = Field(gt=0)
     test: int = Field(gt=0)
     texts: int = Field(gt=0, description="pairs of texts, for training without a sound")
+    texts_aside: int = Field(default=300, gt=0, description="kept aside to test on, at most")
     dictionary: bool = Field(default=True, description="WordNet's among them, if it can be had")
     layers: tuple[int, ...] = Field(
         default=(30, 20, 10, 5), min_length=2, description="whole, then pruned to so many"

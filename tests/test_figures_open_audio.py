@@ -19,6 +19,7 @@ from gemb.records import (
     Search,
     StudyTask,
     SubsetScores,
+    TextScore,
     Uses,
 )
 
@@ -75,6 +76,10 @@ def record():
         provenance=records.provenance(profiles.get("study"), "enc", "lm", {}, "raw", 60),
         pairs={s: {"train": 20, "val": 3, "test": 5} for s in ("speech", "sound")},
         texts=99,
+        aside=[
+            TextScore(model=m, pairs=50, score=at(v), gain=at(v - 0.3))
+            for m, v in (("aligned", 0.3), ("text-only", 0.6), ("text-only, then pruned", 0.4))
+        ],
         whole=30,
         small=5,
         models=[
@@ -166,6 +171,8 @@ def test_sentences_follow_the_numbers(record):
         "audio)." in text
     )
     assert "Trained on the style name, tested on sentence: 30.0 points less" in text
+    assert "in 50 pairs kept aside: cvR@5 30.0 (25.0–35.0)% before training on texts" in text
+    assert "training on texts does teach about texts" in text
     assert "Batches after the same 10 steps: 32 30.0%, 64 35.0%" in text
     assert "Routing: the model is right for 30.0 (25.0–35.0)% of 20 spoken commands" in text
     assert "the most frequent tool alone for 25%; the words for 90.0" in text
@@ -230,7 +237,9 @@ def test_the_frozen_encoders_are_counted_apart(record):
 
 def test_tables_say_how_much_was_trained_on(record):
     assert "40 are trained on, beside 99 pairs of texts" in repr(figures.audio_pairs_table(record))
-    assert "analogue" in repr(figures.text_only_table(record))
+    steps = repr(figures.text_only_table(record))
+    assert "analogue" in steps and "in 50 pairs kept aside" in steps
+    assert "30.0 (25.0–35.0)" in steps  # from text to text, of the aligned model
     assert "−20.0 (−25.0 to −15.0)" in repr(figures.gains_table(record))
     assert "Models of 5 layers" in repr(figures.styles_table(record))
 

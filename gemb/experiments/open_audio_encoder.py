@@ -29,7 +29,7 @@ from gemb.audio_embedding.routes import ALIGN, follow, standardise, warm_start
 from gemb.audio_embedding.train import Pairs, train
 from gemb.data import manifests
 from gemb.data.fetch import cache_dir
-from gemb.data.items import Item, Pair
+from gemb.data.items import Item, Media, Pair
 from gemb.data.readers import audio_pairs, text_pairs
 from gemb.data.readers.audio_pairs import STYLES, Style
 from gemb.data.readers.text_pairs import TextPair
@@ -37,7 +37,16 @@ from gemb.embed import embed
 from gemb.encoders.base import Failure
 from gemb.experiments import audio_uses, runs, single_task
 from gemb.profiles import Audio, Profile
-from gemb.records import MEAN, AudioModel, BatchPoint, Gain, Score, StudyTask, SubsetScores
+from gemb.records import (
+    MEAN,
+    AudioModel,
+    BatchPoint,
+    Gain,
+    Score,
+    StudyTask,
+    SubsetScores,
+    TextScore,
+)
 from gemb.store import Store
 
 log = logging.getLogger(__name__)
@@ -48,11 +57,12 @@ VERSION = 2
 # Names of models in the record, which its readers look for.
 ALIGNED, FULL, TEXT = "aligned", "full", "text-only"
 ALIGNED_PRUNED, TEXT_PRUNED = f"{ALIGNED}, then pruned", f"{TEXT}, then pruned"
-WARM = "warm start"
+START, WARM = "before alignment", "warm start"
 LINEAR = "linear heads"
 CHANCE = "chance"
 POINTS = 4  # of each batch size's curve
 LAST_STEPS = 5  # whose mean loss is said
+_HELD = "texts kept aside, "  # names their vectors in an outcome, before the stage
 _PARTS = Parts()  # the open ones
 
 
@@ -100,6 +110,29 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Texts:
+    """Pairs of texts, none of them a caption that is tested or chosen by.
+
+    Attributes:
+        train: Trained on.
+        aside: Kept aside, to see what that teaches about texts; no text of theirs is in ``train``.
+    """
+
+    train: tuple[TextPair, ...]
+    aside: tuple[TextPair, ...]
+
+    @property
+    def gallery(self) -> Gallery:
+        """Pairs kept aside: the first text of each asks for the second."""
+        return Gallery.of(
+            [
+                (Item(f"text/{n}", "text", Media.from_text(a), b, group=a), b)
+                for n, (a, b) in enumerate(self.aside)
+            ]
+        )
+
+
+@dataclass(frozen=True)
 class Plan:
     """A training to be done: what decides its outcome, and nothing else.
 
@@ -123,9 +156,10 @@ class Plan:
     tested: tuple[Style, ...] = ("name",)
     every: int = 0
 
-    def key(self, data: Data, texts: Sequence[TextPair]) -> str:
+    def key(self, data: Data, texts: Texts) -> str:
         """Digest of all inputs."""
         heard = data.heard(self.subset)
+        only = self.recipe.route == "text-only"
         return records.digest(
             {
                 "version": VERSION,
@@ -136,9 +170,10 @@ class Plan:
                 "every": self.every,
                 "recipe": self.recipe.model_dump(mode="json"),
                 "train": [(i.media.key, c) for i, c in audio_pairs.pairs(heard, self.style)],
-                "texts": list(texts) if self.recipe.route == "text-only" else [],
+                "texts": list(texts.train) if only else [],
                 "asked": [(i.media.key, i.answer) for i in data.asked],
             }
+            | ({"aside": list(texts.aside)} if only else {})
         )
 
 
@@ -151,7 +186,8 @@ class Outcome:
         stages: Layers and parameters of the model after each stage.
         fits: Steps, seconds, weights trained and last loss of each stage that trains.
         losses: By number of steps, where the model was looked at in training.
-        vectors: Of what is asked, by stage: sounds ``[N, D]`` and captions ``[M, D]``.
+        vectors: Of what is asked, by stage: sounds ``[N, D]`` and captions ``[M, D]``. Of the model
+            trained on texts those of the texts kept aside too.
     """
 
     folder: Path
@@ -198,7 +234,7 @@ class Bench:
 
     sizes: Audio
     data: Data
-    texts: list[TextPair]
+    texts: Texts
 
     def folder(self, plan: Plan) -> Path:
         """Where a plan's outcome lies."""
@@ -229,6 +265,12 @@ class Bench:
         model = AudioEmbedder.build(plan.recipe.parts, plan.recipe.training.seed)
 
         def after(stage: str, now: AudioEmbedder) -> None:
+            if plan.kind == "text":
+                with torch.autocast(now.device.type, torch.bfloat16):
+                    out.vectors[_HELD + stage] = (
+                        now.embed([a for a, _ in self.texts.aside]),
+                        now.embed(list(self.texts.gallery.captions)),
+                    )
             if stage == "start" and plan.kind != "align":
                 return
             out.stages[stage] = {
@@ -252,7 +294,7 @@ class Bench:
                 aligned = cache_dir() / "audio-models" / plan.start
                 model.projection.load_state_dict(load_file(aligned / "projection.safetensors"))
                 model.provenance["stages"] = [{"stage": ALIGN.name}]
-            text = Pairs.of(self.texts) if plan.recipe.route == "text-only" else None
+            text = Pairs.of(self.texts.train) if plan.recipe.route == "text-only" else None
             fits = follow(plan.recipe, model, audio, text, after=after, on_step=on_step)
             out.fits = {stage: _said(fit) for stage, fit in fits.items()}
         if plan.kind == "route":
@@ -362,7 +404,8 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.AudioEn
             time.perf_counter() - started,
         ),
         pairs=_counts(data),
-        texts=len(bench.texts),
+        texts=len(bench.texts.train),
+        aside=scored.aside(),
         whole=sizes.layers[0],
         frozen=sum(features.PARAMETERS[part] for part in _PARTS.audio),
         small=sizes.small,
@@ -402,13 +445,18 @@ def prepare(sizes: Audio, store: Store) -> Data:
     return Data(known("train"), known("val"), known("test"), clips)
 
 
-def texts_of(sizes: Audio, data: Data) -> list[TextPair]:
-    """Pairs of texts to train on, none of which is a caption that is tested or chosen by."""
+def texts_of(sizes: Audio, data: Data) -> Texts:
+    """Pairs of texts to train on, and others to keep aside."""
     tested = {c for s in STYLES for _, c in audio_pairs.pairs(data.asked, s)}
     if sizes.dictionary:
-        return text_pairs.offline(data.train, tested, sizes.texts)
-    found = [*text_pairs.commands(), *text_pairs.captions(data.train)]
-    return [p for p in found if not tested & set(p)][: sizes.texts]
+        found = text_pairs.offline(data.train, tested)
+    else:
+        listed = [*text_pairs.commands(), *text_pairs.captions(data.train)]
+        found = [p for p in listed if not tested & set(p)]
+    train, rest = found[: sizes.texts], found[sizes.texts :]
+    known = {t for pair in train for t in pair}
+    aside = [p for p in rest if not known & set(p)][: sizes.texts_aside]
+    return Texts(tuple(train), tuple(aside))
 
 
 def _recipe(
@@ -576,7 +624,7 @@ class _Scored:
         ]
         out.append(self._model(self._text, "text", "route", TEXT))
         out.append(self._model(self._text, "prune", "route", TEXT_PRUNED))
-        out.append(self._model(self.align, "start", "step", "before alignment"))
+        out.append(self._model(self.align, "start", "step", START))
         out.append(self._model(self.align, WARM, "step", WARM))
         out.append(self._model(self.align, ALIGN.name, "step", ALIGNED))
         out.append(self._model(self._aligned_pruned, "prune", "step", ALIGNED_PRUNED))
@@ -617,6 +665,23 @@ class _Scored:
                 )
         return out
 
+    def aside(self) -> list[TextScore]:
+        """What the model that is trained on texts finds among texts, stage by stage."""
+        gallery, vectors = self.bench.texts.gallery, self.done[TEXT].vectors
+        found = {
+            stage: retrieval.search(gallery, *vectors[_HELD + stage])
+            for stage in ("start", "text", "prune")
+        }
+        return [
+            TextScore(
+                model=model,
+                pairs=len(gallery.items),
+                score=_interval(found[stage], "audio-to-text"),
+                gain=Score(**vars(found[stage].gain(found["start"], "audio-to-text"))),
+            )
+            for model, stage in ((ALIGNED, "start"), (TEXT, "text"), (TEXT_PRUNED, "prune"))
+        ]
+
     def gains(self, linear: Mapping[str, Retrieval], best: str) -> list[Gain]:
         """Paired differences that answer the section's questions."""
         survives = "Does text-only transfer survive pruning?"
@@ -626,8 +691,10 @@ class _Scored:
         pruned = self.found(self._text, "prune")
         aligned = self.found(self.align, ALIGN.name)
         aligned_pruned = self.found(self._aligned_pruned, "prune")
+        start = self.found(self.align, "start")
         nothing = {s: retrieval.chance(g) for s, g in self.bench.data.galleries().items()}
         out = [
+            *_gains(survives, START, start, CHANCE, nothing),
             *_gains(survives, ALIGNED, aligned, CHANCE, nothing),
             *_gains(survives, TEXT, text, ALIGNED, aligned),
             *_gains(survives, TEXT, text, CHANCE, nothing),

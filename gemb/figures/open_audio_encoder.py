@@ -218,8 +218,15 @@ def _score(model: AudioModel, subset: str, direction: str) -> Score:
 
 def text_only_table(record: AudioEncoderRecord) -> Shown:
     """Retrieval before and after each step of text-only transfer."""
+    texts = {t.model: percent(t.score) for t in record.aside}
     rows = [
-        {"after": m.name, "layers": str(m.layers), "steps": m.steps, **_columns(m)}
+        {
+            "after": m.name,
+            "layers": str(m.layers),
+            "steps": m.steps,
+            **_columns(m),
+            "text to text": texts.get(m.name, "–"),
+        }
         for m in record.of("step")
     ]
     return table(
@@ -227,7 +234,8 @@ def text_only_table(record: AudioEncoderRecord) -> Shown:
         "open_audio_encoder_text_only",
         "Text-only transfer step by step, cvR@5, per cent, with 95% intervals. Alignment trains "
         "the projection on sounds with captions, from the start that a regression gave it; the "
-        f"step after it sees {record.texts} pairs of texts and no sound. It is an analogue of the "
+        f"step after it sees {record.texts} pairs of texts and no sound; text to text: from one to "
+        f"the other, in {record.aside[0].pairs} pairs kept aside. It is an analogue of the "
         "source's: there the parts came aligned from pretraining on far more, here they are "
         "aligned by these few pairs.",
         aside=["layers", "steps", *ASIDE],
@@ -436,6 +444,7 @@ def _findings(record: AudioEncoderRecord) -> Iterator[str]:
     )
     text = [g for g in record.gains if g.question.startswith("Does text-only")]
     yield _survival(text)
+    yield _about_texts(record)
     for question, model, over in dict.fromkeys((g.question, g.model, g.over) for g in record.gains):
         if (model, over) in _LEFT_OUT:
             continue
@@ -502,6 +511,19 @@ def _used(record: AudioEncoderRecord) -> Iterator[str]:
             + "; ".join(f"with {b.encoder} for {percent(b.accuracy)}%" for b in bars)
             + "."
         )
+
+
+def _about_texts(record: AudioEncoderRecord) -> str:
+    """What training on texts teaches about texts."""
+    before, after, pruned = record.aside
+    told = (
+        f"From a text to the other of its pair, in {before.pairs} pairs kept aside: cvR@5 "
+        f"{percent(before.score)}% before training on texts, {percent(after.score)}% after it "
+        f"({percent(after.gain)} points), {percent(pruned.score)}% pruned as well"
+    )
+    if after.gain.low > _SURELY:
+        return told + ": training on texts does teach about texts."
+    return told + ": training on texts teaches nothing sure even about texts."
 
 
 def _survival(gains: Sequence[Gain]) -> str:

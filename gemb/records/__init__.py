@@ -50,6 +50,7 @@ from gemb.records.open_audio_encoder import (
     Search,
     StudyTask,
     SubsetScores,
+    TextScore,
     Uses,
 )
 from gemb.records.single_task import (
@@ -94,6 +95,7 @@ __all__ = [
     "SubsetResult",
     "SubsetScores",
     "TaskResult",
+    "TextScore",
     "Transfer",
     "TransferRecord",
     "TransferResult",

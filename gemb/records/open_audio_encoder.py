@@ -68,6 +68,15 @@ class Gain(Strict):
     audio_to_text: Score
 
 
+class TextScore(Strict):
+    """How often a model finds the other text of a pair that was kept aside, cvR@5."""
+
+    model: str
+    pairs: int
+    score: Score
+    gain: Score  # over the model before training on texts, paired
+
+
 class StudyTask(Strict):
     """A task of section 1, answered from the vectors of one encoder."""
 
@@ -167,6 +176,7 @@ class AudioEncoderRecord(Strict):
     provenance: Provenance
     pairs: dict[str, dict[str, int]]  # subset, then split: clips
     texts: int  # pairs of texts trained on
+    aside: list[TextScore]  # pairs of texts kept aside
     whole: int  # layers of the model before pruning
     frozen: int = 0  # parameters of the audio encoders, the same for every route
     small: int  # layers where batch sizes and styles are compared

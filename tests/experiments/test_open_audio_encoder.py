@@ -71,9 +71,16 @@ def test_subsets_are_searched_apart_in_the_style_asked_for(data):
 
 def test_no_text_trained_on_is_asked_about(data, sizes):
     texts = section.texts_of(sizes, data)
-    assert 0 < len(texts) <= sizes.texts
+    assert 0 < len(texts.train) <= sizes.texts
     asked = {"elm", "fir", "ash", "yew", "dog"}
-    assert not asked & {t for pair in texts for t in pair}
+    assert not asked & {t for pair in (*texts.train, *texts.aside) for t in pair}
+
+
+def test_no_text_that_is_kept_aside_is_trained_on(data, sizes):
+    texts = section.texts_of(sizes.model_copy(update={"texts_aside": 3}), data)
+    known = {t for pair in texts.train for t in pair}
+    assert len(texts.aside) == 3 and not known & {t for pair in texts.aside for t in pair}
+    assert [i.media.bytes().decode() for i in texts.gallery.items] == [a for a, _ in texts.aside]
 
 
 @pytest.mark.parametrize("name", ["smoke", "local", "study"])
@@ -99,10 +106,12 @@ def test_a_key_stands_for_all_that_decides(data, sizes):
         for r in ("full", "text-only")
     )
     more = Data(data.train[:1], data.val, data.test, data.clips)
-    assert full.key(data, []) == full.key(data, [("a", "b")]) != full.key(more, [])
-    assert text.key(data, []) != text.key(data, [("a", "b")])
+    none = section.Texts((), ())
+    for texts in (section.Texts((("a", "b"),), ()), section.Texts((), (("a", "b"),))):
+        assert full.key(data, none) == full.key(data, texts) != full.key(more, none)
+        assert text.key(data, none) != text.key(data, texts)
     other = next(p for p in section._plans(sizes, "b", "sound") if p.recipe.route == "full")
-    assert other.key(data, []) != full.key(data, [])
+    assert other.key(data, none) != full.key(data, none)
 
 
 def test_the_rarest_subset_is_trained_on_alone_too(data, sizes):
@@ -110,10 +119,10 @@ def test_the_rarest_subset_is_trained_on_alone_too(data, sizes):
     data = Data(train, data.val, data.test, data.clips)
     assert data.rarest == "sound"
     alone = next(p for p in section._plans(sizes, "a", data.rarest) if p.kind == "alone")
-    heard = data.heard(alone.subset)
+    heard, none = data.heard(alone.subset), section.Texts((), ())
     assert {i.subset for i in heard} == {"sound"} and len(heard) < len(data.train)
     less = Data(heard, data.val, data.test, data.clips)
-    assert alone.key(data, []) == alone.key(less, [])
+    assert alone.key(data, none) == alone.key(less, none)
     assert data.heard() == data.train
 
 
