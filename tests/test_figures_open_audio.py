@@ -172,7 +172,7 @@ def test_sentences_follow_the_numbers(record):
     )
     assert "Trained on the style name, tested on sentence: 30.0 points less" in text
     assert "in 50 pairs kept aside: cvR@5 30.0 (25.0–35.0)% before training on texts" in text
-    assert "training on texts does teach about texts" in text
+    assert "it teaches about texts, and sounds follow." in text
     assert "Batches after the same 10 steps: 32 30.0%, 64 35.0%" in text
     assert "Routing: the model is right for 30.0 (25.0–35.0)% of 20 spoken commands" in text
     assert "the most frequent tool alone for 25%; the words for 90.0" in text
@@ -208,7 +208,11 @@ def test_the_answer_on_pruning_is_computed(record, more, before, after, said):
         *gains(SURVIVES, "text-only", "chance", before),
         *gains(SURVIVES, "text-only, then pruned", "aligned, then pruned", after),
     ]
-    assert said in repr(figures.audio_findings(record))
+    text = repr(figures.audio_findings(record))
+    assert said in text
+    assert ("sounds do not follow" in text) == (more == 0)
+    record.aside[1].gain = at(0.0)
+    assert "nothing sure even about texts" in repr(figures.audio_findings(record))
 
 
 def test_published_scores_are_labelled_by_their_source(record):

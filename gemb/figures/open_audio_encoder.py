@@ -444,7 +444,7 @@ def _findings(record: AudioEncoderRecord) -> Iterator[str]:
     )
     text = [g for g in record.gains if g.question.startswith("Does text-only")]
     yield _survival(text)
-    yield _about_texts(record)
+    yield _about_texts(record, text)
     for question, model, over in dict.fromkeys((g.question, g.model, g.over) for g in record.gains):
         if (model, over) in _LEFT_OUT:
             continue
@@ -513,39 +513,42 @@ def _used(record: AudioEncoderRecord) -> Iterator[str]:
         )
 
 
-def _about_texts(record: AudioEncoderRecord) -> str:
-    """What training on texts teaches about texts."""
+def _surely_above(gains: Sequence[Gain], model: str, over: str) -> int:
+    """In how many of the two directions a model is better in the mean of subsets."""
+    mean = next(g for g in gains if (g.model, g.over, g.subset) == (model, over, MEAN))
+    return sum(s.low > _SURELY for s in (mean.text_to_audio, mean.audio_to_text))
+
+
+def _about_texts(record: AudioEncoderRecord, gains: Sequence[Gain]) -> str:
+    """What training on texts teaches about texts, and whether sounds follow."""
     before, after, pruned = record.aside
     told = (
         f"From a text to the other of its pair, in {before.pairs} pairs kept aside: cvR@5 "
         f"{percent(before.score)}% before training on texts, {percent(after.score)}% after it "
         f"({percent(after.gain)} points), {percent(pruned.score)}% pruned as well"
     )
-    if after.gain.low > _SURELY:
-        return told + ": training on texts does teach about texts."
-    return told + ": training on texts teaches nothing sure even about texts."
+    if after.gain.low <= _SURELY:
+        return told + ": it teaches nothing sure even about texts."
+    follow = _surely_above(gains, "text-only", "aligned")
+    return told + f": it teaches about texts, and sounds {'follow' if follow else 'do not follow'}."
 
 
 def _survival(gains: Sequence[Gain]) -> str:
     """Whether what training on texts adds, in the mean of subsets, is left after pruning."""
 
-    def above(model: str, over: str) -> int:
-        mean = next(g for g in gains if (g.model, g.over, g.subset) == (model, over, MEAN))
-        return sum(s.low > _SURELY for s in (mean.text_to_audio, mean.audio_to_text))
-
-    if not above("text-only", "chance"):
+    if not _surely_above(gains, "text-only", "chance"):
         return (
             "The model trained on texts is not surely above chance even when whole: there is "
             "nothing that could survive pruning, and the question is not answered here."
         )
-    before = above("text-only", "aligned")
+    before = _surely_above(gains, "text-only", "aligned")
     if not before:
         return (
             "Training on texts adds nothing sure to the alignment, which saw sounds, even when the "
             "model is whole: there is no transfer that could survive pruning, and the question is "
             "not answered here."
         )
-    after = above("text-only, then pruned", "aligned, then pruned")
+    after = _surely_above(gains, "text-only, then pruned", "aligned, then pruned")
     kept = (
         "does not survive pruning"
         if after == 0
