@@ -138,6 +138,9 @@ class Audio(_Strict):
     batch_size: int = Field(default=32, gt=1)
     batch_sizes: tuple[int, ...] = (32, 64, 128)
     batch_steps: int = Field(gt=0, description="of each batch size")
+    ablations: bool = Field(
+        default=False, description="combined without alignment's steps, and by its last token"
+    )
     tasks: tuple[str, ...] = Field(
         default=(), description="of the study, answered from the best model's vectors"
     )
@@ -242,6 +245,7 @@ TINY_AUDIO = Audio(
     batch_size=4,
     batch_sizes=(4, 8),
     batch_steps=2,
+    ablations=True,
 )
 STUDY_AUDIO = Audio(
     train=1200,
@@ -252,6 +256,7 @@ STUDY_AUDIO = Audio(
     align_steps=70,
     steps=50,
     batch_steps=60,
+    ablations=True,
     tasks=("gender", "emotion", "words", "commands"),
 )
 

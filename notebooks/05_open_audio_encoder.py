@@ -25,7 +25,8 @@
 # both frozen, a linear projection, and the body of SmolLM2-135M, whose last hidden states are
 # averaged into one vector. Texts go through the same body. Unlike the source's, these parts have
 # never met, and the pairs are clips of packages, few by comparison: the routes are comparable with
-# each other and with the baselines beside them, and with no published number.
+# each other and with the baselines beside them, and with no published number. The profile `local`
+# has fewer pairs, layers, batch sizes and steps than `study`, whose record this book shows.
 
 # %% tags=["parameters"]
 import os
@@ -64,9 +65,11 @@ figures.audio_pairs_table(record)
 # Every projection starts from a regression of clips' mean frames on the mean embeddings of their
 # captions' words. Routes *full*, *pruned* and *text-only* go on from one alignment, which trains it
 # with the language model frozen. *Combined* trains everything at once, without alignment, for as
-# many steps as those two stages have. Four baselines see the same pairs: random vectors; the
-# AudioSet classes that YAMNet hears, and the words that Moonshine writes down, each as MiniLM reads
-# them; and linear heads on the frozen features of all three.
+# many steps as those two stages have together: its language model is trained for longer than
+# theirs. Therefore one more combined model, an ablation, is trained for as many steps as theirs
+# are; another takes the last token's state in place of the mean. Four baselines see the same pairs:
+# random vectors; the AudioSet classes that YAMNet hears, and the words that Moonshine writes down,
+# each as MiniLM reads them; and linear heads on the frozen features of all three.
 
 # %% tags=["hide-input"]
 figures.routes_table(record)
@@ -98,14 +101,11 @@ figures.pruning_chart(record)
 # %% tags=["hide-input"]
 figures.text_only_table(record)
 
-# %% tags=["hide-input"]
-figures.gains_table(record)
-
 # %% [markdown]
 # ## Batch size against steps
 #
-# The source saw large batches help first and hurt later. At this size only the beginning can be
-# seen.
+# In the source batch size makes no meaningful difference in the end: large batches help first and
+# can hurt later. At this size only the beginning can be seen.
 
 # %% tags=["hide-input"]
 figures.batch_chart(record)
@@ -120,6 +120,14 @@ figures.batch_chart(record)
 figures.styles_table(record)
 
 # %% [markdown]
+# ## Differences
+#
+# Behind the answers above: the same queries asked of two models.
+
+# %% tags=["hide-input"]
+figures.gains_table(record)
+
+# %% [markdown]
 # ## What it is good for
 #
 # One space of sounds and texts, and LanceDB to find the nearest in it: nothing is transcribed, and
@@ -128,7 +136,9 @@ figures.styles_table(record)
 # `gemb audio search "text"|FILE FOLDER`.
 #
 # **Routing.** A home assistant has a dozen tools, each with a sentence that says what it does. A
-# spoken command goes to the tool whose sentence is nearest.
+# spoken command goes to the tool whose sentence is nearest. A command and the sentence share few
+# words, so that it takes knowing what words mean: MiniLM learnt that of a billion pairs of texts,
+# the models here were shown clips with the words in them.
 
 # %% tags=["hide-input"]
 figures.routing_table(record)
@@ -138,9 +148,9 @@ figures.routing_examples(record)
 
 # %% [markdown]
 # **Labelling and search.** A sound gets the nearest caption, and a text or a sound finds the
-# nearest sounds. Those under a Creative Commons licence can be listened to here
-# (`data_manifests/LICENSES.md` names who made them); recordings under the GPL are not put on this
-# page.
+# nearest sounds. Few sounds are trained on, none of them of a name that is tested. Those under a
+# Creative Commons licence can be listened to here (`data_manifests/LICENSES.md` names who made
+# them); recordings under the GPL are not put on this page.
 
 # %% tags=["hide-input"]
 figures.labels_table(record)

@@ -32,6 +32,7 @@ from gemb.data.fetch import cache_dir, fetch
 from gemb.data.items import Item, Pair
 from gemb.data.media import decode_audio
 from gemb.embed import embed
+from gemb.encoders import minilm, moonshine, yamnet
 from gemb.encoders.base import Encoder, Failure
 from gemb.encoders.minilm import MiniLM
 from gemb.encoders.moonshine import MIN_SECONDS, RATE, MoonshineBase
@@ -43,6 +44,16 @@ from gemb.store import Store
 DIM = 256  # of the space that the linear heads share
 EPOCHS, BATCH_SIZE, LEARNING_RATE, TEMPERATURE = 40, 256, 1e-3, 0.05
 PENALTIES = (1e-3, 1e-1, 1.0)  # weight decay, chosen on validation pairs
+
+# What tables call them, and the parameters of all that runs; of linear heads without the heads.
+RANDOM, NAMES, WORDS = "random", "YAMNet's class names, MiniLM", "Moonshine's transcript, MiniLM"
+LINEAR = "linear heads"
+PARAMETERS = {
+    RANDOM: 0,
+    NAMES: yamnet.PARAMETERS + minilm.PARAMETERS,
+    WORDS: moonshine.PARAMETERS + moonshine.DECODER_PARAMETERS + minilm.PARAMETERS,
+    LINEAR: moonshine.PARAMETERS + yamnet.PARAMETERS + minilm.PARAMETERS,
+}
 
 
 class RandomVectors:
@@ -220,9 +231,9 @@ def _heads(
 def untrained(store: Store | None = None) -> dict[str, AudioTextModel]:
     """The baselines that need no training, by the name that tables give them."""
     return {
-        "random": RandomVectors(),
-        "YAMNet's class names, MiniLM": ClassNames(store),
-        "Moonshine's transcript, MiniLM": Transcripts(),
+        RANDOM: RandomVectors(),
+        NAMES: ClassNames(store),
+        WORDS: Transcripts(),
     }
 
 

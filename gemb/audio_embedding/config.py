@@ -52,7 +52,10 @@ class Parts(_Strict):
     long_clips: Literal["refuse", "average"] = Field(
         default="refuse", description="average: cut to the longest allowed, mean of their vectors"
     )
-    dtype: Literal["float32", "bfloat16"] = Field(default="float32", description="of the weights")
+    dtype: Literal["float32", "bfloat16"] = Field(
+        default="float32",
+        description="of the weights; trained as they are, bfloat16 loses small updates",
+    )
 
     @property
     def is_frozen(self) -> bool:
@@ -99,7 +102,11 @@ class Training(_Strict):
     token_embeddings: bool = Field(
         default=False, description="train them too; few pairs touch few words"
     )
-    lora_rank: int = Field(default=0, ge=0, description="0: all weights of the body's layers")
+    lora_rank: int = Field(
+        default=0,
+        ge=0,
+        description="of adapters in the body in place of its weights; 0: all weights of its layers",
+    )
     lora_alpha: int = 16
     bfloat16: bool = Field(default=False, description="compute in bfloat16, weights as they are")
     checkpoint_every: int = Field(default=200, gt=0, description="steps")

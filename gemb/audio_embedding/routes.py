@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from gemb import records
 from gemb.audio_embedding.config import Recipe, Route
 from gemb.audio_embedding.model import AudioEmbedder
 from gemb.audio_embedding.train import Fit, Pairs, Trainable, train
@@ -124,6 +125,7 @@ def follow(
                     "stage": stage.name,
                     "trains": list(stage.trains),
                     "on": f"{len(pairs.right)} {stage.on} pairs",
+                    "pairs_sha256": records.digest(pairs.names),
                     "settings": settings.model_dump(mode="json"),
                     "steps": fit.steps,
                     "last_loss": fit.losses[-1],
@@ -169,6 +171,7 @@ def warm_start(model: AudioEmbedder, audio: Pairs | None) -> None:
     centred /= size
     gram = centred.T @ centred + RIDGE * torch.eye(len(mean), device=mean.device)
     weight = torch.linalg.solve(gram, centred.T @ (targets - centre).double()) / size  # [F, H]
+    model.provenance["warm_start"] = True
     linear, scale = projection.linear, projection.scale
     linear.weight.copy_(weight.T / scale)
     if linear.bias is not None:

@@ -139,7 +139,8 @@ def backward(
     Forward passes take ``chunk`` inputs of like length each. With ``grad_cache`` (Gao et al.,
     2021) they are made twice, first without a graph; the loss is differentiated down to the
     vectors, and then chunk by chunk from there, so that the activations of one chunk at a time
-    are in memory, however large the batch.
+    are in memory, however large the batch. (sentence-transformers has this for its own models
+    alone, which read no prepared clips.)
 
     Args:
         collect: Rows of this process to those of all, where there are several.
@@ -219,6 +220,7 @@ def train(
     steps = settings.steps or settings.epochs * per_epoch
     labels = pairs.labels()
     criterion = InfoNCE(settings.temperature, settings.learn_temperature).to(model.device)
+    key = _key(model, pairs, settings, trains)
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng())
@@ -230,9 +232,7 @@ def train(
         rates = [g["lr"] for g in optimiser.param_groups]
         weights = [p for p in model.parameters() if p.requires_grad]
         out = Fit(trainable=sum(p.numel() for p in weights))
-        state = _State(
-            checkpoint, _key(model, pairs, settings, trains), model, criterion, optimiser
-        )
+        state = _State(checkpoint, key, model, criterion, optimiser)
         state.load(out)
         mixed = torch.autocast(model.device.type, torch.bfloat16, enabled=settings.bfloat16)
         model.train()
@@ -356,7 +356,8 @@ class _State:
             raise UserError(f"{self.path}: {error}; delete it to train anew") from error
         if content["key"] != self.key:
             raise UserError(
-                f"{self.path} belongs to a training on other pairs or with other settings: "
+                f"{self.path} belongs to a training on other pairs, with other settings or from "
+                "another start: "
                 "choose another folder, or delete it to train anew"
             )
         with torch.no_grad():
@@ -371,9 +372,16 @@ class _State:
 def _key(
     model: AudioEmbedder, pairs: Pairs, settings: Training, trains: Sequence[Trainable]
 ) -> str:
-    """Stands for all that decides the outcome."""
+    """Stands for all that decides the outcome, the weights that are started from among it.
+
+    Of those the projection and the body's last layer stand for all: a stage before this one, or
+    another start, moved one of the two.
+    """
     said = settings.model_dump(exclude={"checkpoint_every", "chunk", "grad_cache"})
-    return records.digest([model.parts.model_dump(mode="json"), pairs.names, said, list(trains)])
+    marking = [*model.projection.parameters(), *model.body.layers[-1].parameters()]
+    start = [_name(p.detach().float().cpu().numpy()) for p in marking]
+    parts = model.parts.model_dump(mode="json")
+    return records.digest([parts, start, pairs.names, said, list(trains)])
 
 
 def _batch(count: int, size: int, step: int, seed: int) -> np.ndarray:

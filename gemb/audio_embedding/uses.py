@@ -227,7 +227,8 @@ class Routing:
         routed: The tool that each command went to; empty where it could not be embedded,
             which counts as wrong.
         meant: The tool that each was meant for.
-        accuracy: Share of commands at the right tool, with its 95% interval over groups (voices).
+        accuracy: Share of commands at the right tool, with its 95% interval over groups of
+            commands (those of equal words).
         macro: Mean over the tools of that share, which no frequent tool dominates.
         majority: Accuracy of always choosing the most frequent tool.
         milliseconds: Median time from a command's bytes to its tool, one command at a time.

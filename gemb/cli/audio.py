@@ -51,7 +51,7 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="of each stage")] = None,
     batch_size: Annotated[int | None, typer.Option(help="pairs a step")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="of the language model")] = None,
-    lora_rank: Annotated[int | None, typer.Option(help="train adapters of this rank")] = None,
+    lora_rank: Annotated[int | None, typer.Option(help="of adapters in the language model")] = None,
     grad_cache: Annotated[bool, typer.Option(help="large batches in little memory")] = False,
     bfloat16: Annotated[bool, typer.Option(help="compute in bfloat16")] = False,
     seed: Annotated[int | None, typer.Option(help="0 if none is said")] = None,
@@ -100,6 +100,7 @@ def train(
         if process.is_main_process and stage != "start":
             typer.echo(f"done: {stage}")
 
+    model.provenance["pairs"] = Path(pairs).name if heard else ""
     done = follow(
         recipe,
         model,
@@ -277,15 +278,15 @@ def _sounds(source: str) -> list[Pair]:
 
 
 def _texts(source: str) -> list[tuple[str, str]]:
-    """Pairs of texts to train on; packaged ones hold no caption that is tested on."""
+    """Pairs of texts to train on; packaged ones hold no caption that is asked about later."""
     from gemb.data.readers import audio_pairs, text_pairs
 
     if source.endswith(".csv"):
         return _rows(Path(source), "text", "match")
     if source == "packaged":
         items = audio_pairs.items()
-        tested = audio_pairs.take(items, "test")
-        exclude = [i.answer for i in tested] + [i.meta["sentence"] for i in tested]
+        asked = [*audio_pairs.take(items, "val"), *audio_pairs.take(items, "test")]
+        exclude = [i.answer for i in asked] + [i.meta["sentence"] for i in asked]
         return text_pairs.offline(audio_pairs.take(items, "train"), exclude)
     readers = (text_pairs.multinli, text_pairs.snli, text_pairs.fever, text_pairs.scifact)
     official = {reader.__name__: reader for reader in readers}

@@ -18,6 +18,7 @@ from gemb.tasks import Modality
 
 DIM = 384
 MANIFEST = "minilm"
+PARAMETERS = 22_713_216  # of the weights file
 MAX_TOKENS = 256  # as published with the model; what is longer is cut
 
 _PREPROCESSING = "1"

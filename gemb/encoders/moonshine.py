@@ -11,6 +11,7 @@ import onnxruntime as ort
 
 DIM = 416
 PARAMETERS = 20_153_268  # of the encoder: its graph's initialisers
+DECODER_PARAMETERS = 41_361_010
 RATE = 16_000  # Hz
 # The three convolutions give two frames for 0.1 s and fail below 0.06 s.
 MIN_SECONDS = 0.1

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ from gemb.data.readers.audio_pairs import STYLES, Style
 from gemb.data.readers.text_pairs import TextPair
 from gemb.embed import embed
 from gemb.encoders.base import Failure
+from gemb.errors import UserError
 from gemb.experiments import audio_uses, runs, single_task
 from gemb.profiles import Audio, Profile
 from gemb.records import (
@@ -58,7 +59,7 @@ VERSION = 2
 ALIGNED, FULL, TEXT = "aligned", "full", "text-only"
 ALIGNED_PRUNED, TEXT_PRUNED = f"{ALIGNED}, then pruned", f"{TEXT}, then pruned"
 START, WARM = "before alignment", "warm start"
-LINEAR = "linear heads"
+LINEAR = baselines.LINEAR
 CHANCE = "chance"
 POINTS = 4  # of each batch size's curve
 LAST_STEPS = 5  # whose mean loss is said
@@ -123,13 +124,16 @@ class Texts:
 
     @property
     def gallery(self) -> Gallery:
-        """Pairs kept aside: the first text of each asks for the second."""
+        """Pairs kept aside: the first text of each asks for the second, or for any that it is
+        paired with."""
         return Gallery.of(
-            [
-                (Item(f"text/{n}", "text", Media.from_text(a), b, group=a), b)
-                for n, (a, b) in enumerate(self.aside)
-            ]
+            [(Item(f"text/{a}", "text", Media.from_text(a), b, group=a), b) for a, b in self.aside]
         )
+
+    @property
+    def asking(self) -> list[str]:
+        """The first texts, as the gallery has them."""
+        return list(dict.fromkeys(a for a, _ in self.aside))
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ class Plan:
 
     Attributes:
         name: In tables.
-        kind: ``align``, ``route``, ``batch``, ``style`` or ``alone``.
+        kind: ``align``, ``route``, ``text``, ``ablation``, ``batch``, ``style`` or ``alone``.
         recipe: Route, parts and settings.
         style: Of the captions trained on.
         subset: Trained on alone; none: all.
@@ -268,7 +272,7 @@ class Bench:
             if plan.kind == "text":
                 with torch.autocast(now.device.type, torch.bfloat16):
                     out.vectors[_HELD + stage] = (
-                        now.embed([a for a, _ in self.texts.aside]),
+                        now.embed(self.texts.asking),
                         now.embed(list(self.texts.gallery.captions)),
                     )
             if stage == "start" and plan.kind != "align":
@@ -293,7 +297,12 @@ class Bench:
             if plan.start:
                 aligned = cache_dir() / "audio-models" / plan.start
                 model.projection.load_state_dict(load_file(aligned / "projection.safetensors"))
-                model.provenance["stages"] = [{"stage": ALIGN.name}]
+                settings = _recipe(self.sizes, "full", self.sizes.align_steps).training
+                model.provenance["stages"] = [
+                    {"stage": ALIGN.name, "settings": settings.model_dump(mode="json")}
+                ]
+                model.provenance["warm_start"] = True
+            model.provenance["pairs"] = audio_pairs.DATASET
             text = Pairs.of(self.texts.train) if plan.recipe.route == "text-only" else None
             fits = follow(plan.recipe, model, audio, text, after=after, on_step=on_step)
             out.fits = {stage: _said(fit) for stage, fit in fits.items()}
@@ -328,7 +337,7 @@ class Bench:
             audio[[rows[i.id] for i in gallery.items]],
             text[[columns[c] for c in gallery.captions]],
         )
-        return float(np.mean([found.values[d]["cvR@5"].mean() for d in DIRECTIONS]))
+        return _both(found)
 
 
 def _align(
@@ -407,17 +416,19 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.AudioEn
         texts=len(bench.texts.train),
         aside=scored.aside(),
         whole=sizes.layers[0],
-        frozen=sum(features.PARAMETERS[part] for part in _PARTS.audio),
+        frozen=scored.frozen,
         small=sizes.small,
         models=[*(_baseline(n, *b) for n, b in compared.items()), *scored.models()],
         batches=scored.batches(),
-        gains=scored.gains(compared[LINEAR][0], best),
+        gains=scored.gains({n: found for n, (found, _, _) in compared.items()}, best),
         best=best,
         uses=uses_of(folder, data, sizes.test, heads),
         study=in_the_study(profile, folder, data.train),
         published=_published(),
     )
-    record.provenance.seconds = time.perf_counter() - started
+    # of trainings that are read back, what they took when they were made
+    spent = sum(o.seconds for o in done.values()) + compared[LINEAR][2]
+    record.provenance.seconds = max(spent, time.perf_counter() - started)
     records.write(record, cache_dir() / "records" / f"open_audio_encoder.{profile.name}.json")
     return record
 
@@ -446,16 +457,21 @@ def prepare(sizes: Audio, store: Store) -> Data:
 
 
 def texts_of(sizes: Audio, data: Data) -> Texts:
-    """Pairs of texts to train on, and others to keep aside."""
-    tested = {c for s in STYLES for _, c in audio_pairs.pairs(data.asked, s)}
-    if sizes.dictionary:
-        found = text_pairs.offline(data.train, tested)
-    else:
-        listed = [*text_pairs.commands(), *text_pairs.captions(data.train)]
-        found = [p for p in listed if not tested & set(p)]
+    """Pairs of texts to train on, and others to keep aside.
+
+    Raises:
+        UserError: So many are to be trained on that none are left.
+    """
+    asked = {c for s in STYLES for _, c in audio_pairs.pairs(data.asked, s)}
+    found = text_pairs.offline(data.train, asked, dictionary=sizes.dictionary)
     train, rest = found[: sizes.texts], found[sizes.texts :]
     known = {t for pair in train for t in pair}
     aside = [p for p in rest if not known & set(p)][: sizes.texts_aside]
+    if not aside:
+        raise UserError(
+            f"of {len(found)} pairs of texts {sizes.texts} are to be trained on, and none is left "
+            "to keep aside: lower `texts`"
+        )
     return Texts(tuple(train), tuple(aside))
 
 
@@ -466,11 +482,13 @@ def _recipe(
     whole: int | None = None,
     layers: int | None = None,
     batch_size: int | None = None,
+    pooling: Literal["mean", "last"] = "mean",
 ) -> Recipe:
     """A route on the open parts, ``whole`` layers of them."""
+    own = {"llm": sizes.llm, "layers": whole or sizes.layers[0], "pooling": pooling}
     return Recipe(
         route=route,
-        parts=_PARTS.model_copy(update={"llm": sizes.llm, "layers": whole or sizes.layers[0]}),
+        parts=_PARTS.model_copy(update=own),
         layers=layers,
         training=config.Training(
             steps=steps,
@@ -501,6 +519,11 @@ def _plans(sizes: Audio, aligned: str, rarest: str) -> list[Plan]:
         Plan(f"combined, {n} layers", "route", _recipe(sizes, "combine", long, n))
         for n in sizes.combined
     ]
+    if sizes.ablations:
+        short = _recipe(sizes, "combine", sizes.steps, sizes.text_pruned)
+        last = _recipe(sizes, "combine", long, sizes.small, pooling="last")
+        out.append(Plan(_short(sizes), "ablation", short))
+        out.append(Plan(_last_token(sizes), "ablation", last))
     out += [
         Plan(
             f"batches of {n}",
@@ -523,6 +546,15 @@ def _plans(sizes: Audio, aligned: str, rarest: str) -> list[Plan]:
     alone = _recipe(sizes, "combine", sizes.steps, sizes.small)
     out.append(Plan(rarest, "alone", alone, subset=rarest))
     return out
+
+
+def _short(sizes: Audio) -> str:
+    """The name of the model that is tuned as long as a pruned one, and never aligned."""
+    return f"combined, {sizes.text_pruned} layers, {sizes.steps} steps"
+
+
+def _last_token(sizes: Audio) -> str:
+    return f"combined, {sizes.small} layers, last token"
 
 
 def _keep_best(bench: Bench, plans: Sequence[Plan], done: Mapping[str, Outcome]) -> str:
@@ -598,7 +630,7 @@ class _Scored:
             kind=kind,
             parts=" + ".join([*_PARTS.audio, self.bench.sizes.llm]),
             layers=outcome.stages[stage]["layers"],
-            parameters=outcome.stages[stage]["parameters"],
+            parameters=outcome.stages[stage]["parameters"] + self.frozen,
             trained=int(fits[-1]["trainable"]) if fits else 0,
             seconds=shared["seconds"] + sum(f["seconds"] for f in fits),
             steps=int(shared["steps"] + sum(f["steps"] for f in fits)),
@@ -611,6 +643,11 @@ class _Scored:
             audio_to_text=_mean(found, "audio-to-text"),
         )
 
+    @property
+    def frozen(self) -> int:
+        """Parameters of the audio encoders, which every model here has."""
+        return sum(features.PARAMETERS[part] for part in _PARTS.audio)
+
     @cached_property
     def _text(self) -> Plan:
         return next(p for p in self.plans if p.name == TEXT)
@@ -621,6 +658,11 @@ class _Scored:
             self._model(p, self.done[p.name].last, "route", p.name)
             for p in self.plans
             if p.kind == "route"
+        ]
+        out += [
+            self._model(p, self.done[p.name].last, "ablation", p.name)
+            for p in self.plans
+            if p.kind == "ablation"
         ]
         out.append(self._model(self._text, "text", "route", TEXT))
         out.append(self._model(self._text, "prune", "route", TEXT_PRUNED))
@@ -682,11 +724,18 @@ class _Scored:
             for model, stage in ((ALIGNED, "start"), (TEXT, "text"), (TEXT_PRUNED, "prune"))
         ]
 
-    def gains(self, linear: Mapping[str, Retrieval], best: str) -> list[Gain]:
-        """Paired differences that answer the section's questions."""
+    def gains(self, bars: Mapping[str, Mapping[str, Retrieval]], best: str) -> list[Gain]:
+        """Paired differences that answer the section's questions.
+
+        Args:
+            bars: What each baseline finds.
+            best: The best route's name.
+        """
         survives = "Does text-only transfer survive pruning?"
         beats = "Does module combination beat the linear heads?"
         best_beats = "Does the best route beat the linear heads?"
+        everywhere = "Does the best route beat the best baseline of each subset?"
+        linear = bars[LINEAR]
         text = self.found(self._text, "text")
         pruned = self.found(self._text, "prune")
         aligned = self.found(self.align, ALIGN.name)
@@ -708,6 +757,27 @@ class _Scored:
                 found = self.found(plan, self.done[plan.name].last)
                 question = beats if combined else best_beats
                 out += _gains(question, plan.name, found, LINEAR, linear)
+            if plan.name == best:
+                for subset, one in found.items():
+                    bar = max(bars, key=lambda name: _both(bars[name][subset]))
+                    out += _gains(everywhere, best, {subset: one}, bar, bars[bar], mean=False)
+        return out + self._ablated()
+
+    def _ablated(self) -> list[Gain]:
+        """Paired differences between models that one thing tells apart."""
+        sizes = self.bench.sizes
+        plans = {p.name: p for p in self.plans}
+        pairs = [
+            ("Does alignment help, at as many steps of the language model?",
+             f"pruned to {sizes.text_pruned}", _short(sizes)),
+            ("Does the last token do as well as the mean?",
+             _last_token(sizes), f"combined, {sizes.small} layers"),
+        ]  # fmt: skip
+        out = []
+        for question, name, over in pairs:
+            if {name, over} <= plans.keys():
+                mine, other = (self.found(plans[n], self.done[n].last) for n in (name, over))
+                out += _gains(question, name, mine, over, other)
         return out
 
 
@@ -717,7 +787,10 @@ def _gains(
     found: Mapping[str, Retrieval],
     over: str,
     other: Mapping[str, Retrieval],
+    mean: bool = True,
 ) -> list[Gain]:
+    """On each subset, and in the mean of all if wanted."""
+
     def gain(subset: str, direction: Direction) -> Score:
         if subset == MEAN:
             return Score(**vars(retrieval.mean(found, direction, other)))
@@ -732,8 +805,13 @@ def _gains(
             text_to_audio=gain(subset, "text-to-audio"),
             audio_to_text=gain(subset, "audio-to-text"),
         )
-        for subset in (MEAN, *found)
+        for subset in ((MEAN, *found) if mean else found)
     ]
+
+
+def _both(found: Retrieval) -> float:
+    """cvR@5, mean of both directions."""
+    return float(np.mean([found.values[d]["cvR@5"].mean() for d in DIRECTIONS]))
 
 
 Baseline = tuple[dict[str, Retrieval], int, float]  # what it finds, weights trained, seconds
@@ -772,6 +850,7 @@ def _baseline(
         kind="baseline",
         parts=f"{' + '.join(_PARTS.audio)} + minilm" if trained else name,
         trained=trained,
+        parameters=baselines.PARAMETERS[name] + trained or None,
         seconds=seconds,
         style="name" if trained else "",
         scores=scores_of(found),

@@ -28,9 +28,9 @@ def routing_table(record: AudioEncoderRecord) -> Shown:
     return table(
         pd.DataFrame(rows),
         "open_audio_encoder_routing",
-        f"{first.items} spoken commands, by voices and in words that no training pair has, each "
+        f"{first.items} spoken commands, by voices and in wordings that no training pair has, each "
         f"sent to the nearest of {first.tools} tool descriptions; per cent, with 95% intervals "
-        f"over commands. The most frequent tool alone gets {100 * first.majority:.0f}%. "
+        f"over wordings. The most frequent tool alone gets {100 * first.majority:.0f}%. "
         "Milliseconds are the median from a command's bytes to its tool, one at a time; the last "
         "row hears nothing: it is given the words.",
     )

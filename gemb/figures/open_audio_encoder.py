@@ -69,12 +69,17 @@ def audio_pairs_table(record: AudioEncoderRecord) -> Shown:
     )
 
 
+def _compared(record: AudioEncoderRecord) -> list[AudioModel]:
+    """Baselines, routes, and what differs from a route in one thing."""
+    return [*record.of("baseline"), *record.of("route"), *record.of("ablation")]
+
+
 def routes_table(record: AudioEncoderRecord) -> Shown:
     """Routes and baselines on the same pairs."""
     rows = [
         {
             "model": m.name + (" (best on validation pairs)" if m.name == record.best else ""),
-            "kind": "baseline" if m.kind == "baseline" else "route",
+            "kind": m.kind,
             "parts": m.parts,
             "layers": "–" if m.layers is None else str(m.layers),
             "trained, millions": _millions(m.trained),
@@ -85,19 +90,20 @@ def routes_table(record: AudioEncoderRecord) -> Shown:
             "text to audio": percent(m.text_to_audio),
             "audio to text": percent(m.audio_to_text),
         }
-        for m in (*record.of("baseline"), *record.of("route"))
+        for m in _compared(record)
     ]
     return table(
         pd.DataFrame(rows),
         "open_audio_encoder_routes",
-        "cvR@5, per cent, with 95% intervals, in the mean of all subsets: is a right one among the "
-        "first five? Documents that tie are taken in every order equally often. Parameters are "
-        "those of the language model's "
-        f"body (its first {record.whole} layers, where none are taken away) and the projection, "
-        f"without the frozen audio encoders{_frozen(record)}; minutes and steps are of "
-        "training, with the alignment that several routes share; the loss is the last, "
-        "beside that of who cannot tell the pairs of a batch apart. The best is chosen among "
-        "what each route ends with.",
+        "cvR@5, per cent, with 95% intervals over test pairs (one seed), in the mean of all "
+        "subsets: is a right one among the first five? Documents that tie are taken in every order "
+        "equally often. Parameters in all are those of everything that runs"
+        f"{_frozen(record)}; trained are those that the last training moved, before layers were "
+        f"taken away; layers are the language model's, the first of {record.whole}. Minutes and "
+        "steps are of training, with the alignment that several routes share, in which the "
+        "language model is frozen; the loss is the last, beside that of who cannot tell the pairs "
+        "of a batch apart (a little less where captions repeat). The best is chosen among the "
+        "routes that were trained on sounds to their end.",
         aside=["kind", "steps", "last loss (guessing)"],
     )
 
@@ -110,18 +116,20 @@ def routes_by_subset_table(record: AudioEncoderRecord) -> Shown:
             "direction": DIRECTIONS[direction],
             **{SUBSETS[s.subset]: percent(_score(m, s.subset, direction)) for s in m.scores},
         }
-        for m in (*record.of("baseline"), *record.of("route"))
+        for m in _compared(record)
         for direction in DIRECTIONS
     ]
     return table(
         pd.DataFrame(rows),
         "open_audio_encoder_subsets",
-        "The same on each subset, cvR@5, per cent, with 95% intervals.",
+        "The same on each subset, cvR@5, per cent, with 95% intervals (one seed).",
     )
 
 
 def _frozen(record: AudioEncoderRecord) -> str:
-    return f", which add {_millions(record.frozen)} to every route" if record.frozen else ""
+    if not record.frozen:
+        return ""
+    return f", the frozen audio encoders with {_millions(record.frozen)} among them"
 
 
 def other_metrics_table(record: AudioEncoderRecord) -> Shown:
@@ -133,7 +141,7 @@ def other_metrics_table(record: AudioEncoderRecord) -> Shown:
             "direction": DIRECTIONS[direction],
             **{metric: percent(score) for metric, score in values.items()},
         }
-        for m in (*record.of("baseline"), *record.of("route"))
+        for m in _compared(record)
         for s in m.scores
         for direction, values in s.others.items()
     ]
@@ -146,27 +154,35 @@ def other_metrics_table(record: AudioEncoderRecord) -> Shown:
 
 def parameters_chart(record: AudioEncoderRecord) -> Shown:
     """Score against parameters."""
-    routes = [m for m in record.of("route") if m.parameters]
+    groups = {
+        "routes": (record.of("route"), "o", ADAPTOR),
+        "baselines": (record.of("baseline"), "s", GREY),
+    }
+    told = []
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9, 4.2))
         axes = figure.subplots()
-        for number, m in enumerate(routes):
-            axes.plot((m.parameters or 0) / 1e6, m.mean, "o", color=ADAPTOR)
-            axes.annotate(
-                m.name,
-                ((m.parameters or 0) / 1e6, m.mean),
-                xytext=(5, 4 if number % 2 else -11),  # neighbours' names beside each other
-                textcoords="offset points",
-                fontsize=8,
-            )
-        for m, style in zip(record.of("baseline"), ("-", ":", "-.", "--"), strict=False):
-            axes.axhline(m.mean, color=GREY, ls=style, lw=1, label=m.name)
+        for label, (models, marker, colour) in groups.items():
+            sized = [m for m in models if m.parameters]
+            millions = [(m.parameters or 0) / 1e6 for m in sized]
+            axes.plot(millions, [m.mean for m in sized], marker, color=colour, label=label)
+            for number, (x, m) in enumerate(zip(millions, sized, strict=True)):
+                axes.annotate(
+                    m.name,
+                    (x, m.mean),
+                    xytext=(5, 4 if number % 2 else -11),  # neighbours' names beside each other
+                    textcoords="offset points",
+                    fontsize=8,
+                )
+                told.append(f"{m.name} {x:.1f} million {100 * m.mean:.0f}%")
+        for m in record.of("baseline"):
+            if not m.parameters:
+                axes.axhline(m.mean, color=GREY, lw=1, ls=":", label=m.name)
+                told.append(f"{m.name} {100 * m.mean:.0f}%")
         axes.set_ylim(0, 1)
-        axes.set_xlabel("parameters, millions, without the frozen audio encoders")
+        axes.set_xlabel("parameters of all that runs, millions")
         axes.set_ylabel("cvR@5, mean of subsets and directions")
         axes.legend(fontsize=8)
-        told = [f"{m.name} {_millions(m.parameters)} million {100 * m.mean:.0f}%" for m in routes]
-        told += [f"{m.name} {100 * m.mean:.0f}%" for m in record.of("baseline")]
         return picture(figure, f"cvR@5 against parameters: {', '.join(told)}.")
 
 
@@ -212,7 +228,7 @@ def pruning_chart(record: AudioEncoderRecord) -> Shown:
 
 
 def _score(model: AudioModel, subset: str, direction: str) -> Score:
-    found = next(s for s in model.scores if s.subset == subset)
+    found = model.on(subset)
     return found.text_to_audio if direction == "text-to-audio" else found.audio_to_text
 
 
@@ -298,7 +314,8 @@ def gains_table(record: AudioEncoderRecord) -> Shown:
     return table(
         pd.DataFrame(rows),
         "open_audio_encoder_gains",
-        "Differences of cvR@5 on the same queries, points, with paired 95% intervals.",
+        "Differences of cvR@5 on the same queries, points, with paired 95% intervals over test "
+        "pairs (one seed).",
         aside=["question"],
     )
 
@@ -388,6 +405,8 @@ def _directions(gains: Sequence[Gain]) -> Iterator[tuple[str, Score]]:
 # Differences of equal rates come out of the bootstrap a rounding error above or below 0.
 _SURELY = 1e-9
 FEW = 3  # that a sentence lists
+# How the question begins that a sentence of its own answers.
+_EVERYWHERE = "Does the best route beat the best baseline"
 # What the findings leave to the table of differences, by what is compared with.
 _LEFT_OUT = {("text-only", "chance"), ("text-only, then pruned", "chance"),
              ("text-only, then pruned", "text-only")}  # fmt: skip
@@ -420,9 +439,10 @@ def _findings(record: AudioEncoderRecord) -> Iterator[str]:
     yield (
         f"The best route on validation pairs, text-only aside, is “{best.name}”, {best.layers} "
         f"layers and {_millions(best.parameters)} million parameters: cvR@5 {100 * best.mean:.1f}% "
-        f"over subsets and directions on the test, where the best baseline, {bar.name}, gets "
-        f"{100 * bar.mean:.1f}%."
+        f"in the mean of subsets and directions of the test, where the best baseline, {bar.name}, "
+        f"gets {100 * bar.mean:.1f}%."
     )
+    yield from _by_subset(record, best)
     if best.loss and best.guess:
         yield (
             f"Its loss has come down to {best.loss:.2f} in {best.steps} steps; guessing costs "
@@ -434,19 +454,20 @@ def _findings(record: AudioEncoderRecord) -> Iterator[str]:
                 else ""
             )
         )
-    yield from _rarest(record, best, bar)
+    yield from _rarest(record, best)
     pruned = pruning_models(record)
     yield (
         "Layers kept and cvR@5: "
         + ", ".join(f"{m.layers} layers {100 * m.mean:.1f}%" for m in pruned)
         + f"; the fewest {'lose' if pruned[-1].mean < pruned[0].mean else 'gain'} "
-        f"{abs(100 * (pruned[-1].mean - pruned[0].mean)):.1f} points on the largest (no interval)."
+        f"{abs(100 * (pruned[-1].mean - pruned[0].mean)):.1f} points on the largest (one seed, no "
+        "interval). All are tuned equally long; the whole model may want longer."
     )
     text = [g for g in record.gains if g.question.startswith("Does text-only")]
     yield _survival(text)
     yield _about_texts(record, text)
     for question, model, over in dict.fromkeys((g.question, g.model, g.over) for g in record.gains):
-        if (model, over) in _LEFT_OUT:
+        if (model, over) in _LEFT_OUT or question.startswith(_EVERYWHERE):
             continue
         some = [g for g in record.gains if (g.question, g.model, g.over) == (question, model, over)]
         yield f"{model[0].upper()}{model[1:]} against {over}: {_verdict(some)}."
@@ -467,20 +488,47 @@ def _findings(record: AudioEncoderRecord) -> Iterator[str]:
     yield from _used(record)
 
 
-def _rarest(record: AudioEncoderRecord, best: AudioModel, bar: AudioModel) -> Iterator[str]:
+def _by_subset(record: AudioEncoderRecord, best: AudioModel) -> Iterator[str]:
+    """The best route on each subset, beside the baseline that is best there."""
+    told = []
+    for g in (g for g in record.gains if g.question.startswith(_EVERYWHERE)):
+        bar = record.model(g.over, "baseline")
+        gains = (g.text_to_audio, g.audio_to_text)
+        better = sum(s.low > _SURELY for s in gains)
+        worse = sum(s.high < -_SURELY for s in gains)
+        sure = [f"surely {w} in {n} of 2" for w, n in (("better", better), ("worse", worse)) if n]
+        told.append(
+            f"{SUBSETS[g.subset]} {100 * best.on(g.subset).mean:.1f}%, {bar.name} "
+            f"{100 * bar.on(g.subset).mean:.1f}% ({' and '.join(sure) or 'neither is sure'})"
+        )
+    spoken = sum(s.subset.startswith("caption") for s in best.scores)
+    if told:
+        yield (
+            "On each subset, beside the baseline that is best there: "
+            + "; ".join(told)
+            + (
+                f". Captions read aloud are {spoken} of {len(best.scores)} subsets, and weigh so "
+                "much in the mean."
+                if spoken > 1
+                else "."
+            )
+        )
+
+
+def _rarest(record: AudioEncoderRecord, best: AudioModel) -> Iterator[str]:
     """What becomes of the subset that fewest clips are trained on."""
     for alone in record.of("alone"):
         subset = alone.name
         if all(subset != s.subset for s in best.scores):
             continue
-        mine, theirs, own = (
-            next(s.mean for s in m.scores if s.subset == subset) for m in (best, bar, alone)
-        )
+        bar = max(record.of("baseline"), key=lambda m: m.on(subset).mean)
+        nothing = record.model("random", "baseline")
+        mine, theirs, chance, own = (m.on(subset).mean for m in (best, bar, nothing, alone))
         counts = {s: c["train"] for s, c in record.pairs.items()}
         told = (
             f"Of {SUBSETS[subset]} only {counts[subset]} of {sum(counts.values())} clips are "
             f"trained on: there the best route gets {100 * mine:.1f}%, {bar.name} "
-            f"{100 * theirs:.1f}%."
+            f"{100 * theirs:.1f}%, random vectors {100 * chance:.1f}%."
         )
         if alone.loss is not None and alone.guess:
             told += (
@@ -499,7 +547,9 @@ def _used(record: AudioEncoderRecord) -> Iterator[str]:
         mine, *others = record.uses.routing
         yield (
             f"Routing: {mine.name} is right for {percent(mine.accuracy)}% of {mine.items} spoken "
-            f"commands; the most frequent tool alone for {100 * mine.majority:.0f}%; "
+            f"commands; the most frequent tool alone for {100 * mine.majority:.0f}%"
+            + ("" if mine.accuracy.low > mine.majority else ", and it is not surely above that")
+            + "; "
             + "; ".join(f"{o.name} for {percent(o.accuracy)}%" for o in others)
             + "."
         )
@@ -507,7 +557,9 @@ def _used(record: AudioEncoderRecord) -> Iterator[str]:
         best, *bars = record.uses.labelling
         yield (
             f"Labelling: the nearest caption is right for {percent(best.accuracy)}% of "
-            f"{best.items} sounds, by chance for {100 / best.captions:.0f}%; "
+            f"{best.items} sounds, by chance for {100 / best.captions:.0f}%"
+            + ("" if best.accuracy.low > 1 / best.captions else ", and it is not surely above that")
+            + "; "
             + "; ".join(f"with {b.encoder} for {percent(b.accuracy)}%" for b in bars)
             + "."
         )
@@ -530,7 +582,11 @@ def _about_texts(record: AudioEncoderRecord, gains: Sequence[Gain]) -> str:
     if after.gain.low <= _SURELY:
         return told + ": it teaches nothing sure even about texts."
     follow = _surely_above(gains, "text-only", "aligned")
-    return told + f": it teaches about texts, and sounds {'follow' if follow else 'do not follow'}."
+    return told + (
+        ": it teaches about texts, and the retrieval of clips "
+        + (f"follows in {follow} of 2 directions" if follow else "does not surely follow")
+        + " in the mean of subsets."
+    )
 
 
 def _survival(gains: Sequence[Gain]) -> str:

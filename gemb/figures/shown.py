@@ -166,6 +166,10 @@ def provenance_table(record: Recorded) -> Shown:
     about = record.provenance
     section = about.settings.get(_SECTIONS.get(record.experiment, ""), {})
     own = ", ".join(f"{k} {v}" for k, v in section.items() if v not in (None, {}))
+    seeds = about.settings["seeds"]
+    adaptor = "adaptor"
+    if record.experiment == "open_audio_encoder":  # one seed, and adaptors in its last part alone
+        seeds, adaptor = seeds[:1], "adaptor, of section 1's tasks"
     rows = [
         ("profile", about.profile),
         ("encoder", about.encoder),
@@ -174,8 +178,8 @@ def provenance_table(record: Recorded) -> Shown:
         ("machine", about.machine),
         ("finished", about.finished),
         ("minutes, with what was reused", f"{about.seconds / 60:.1f}"),
-        ("seeds", ", ".join(map(str, about.settings["seeds"]))),
-        ("adaptor", ", ".join(f"{k} {v}" for k, v in about.settings["training"].items())),
+        ("seeds", ", ".join(map(str, seeds))),
+        (adaptor, ", ".join(f"{k} {v}" for k, v in about.settings["training"].items())),
         *([("what differs in this section", own)] if own else []),
         ("packages", ", ".join(f"{k} {v}" for k, v in about.packages.items())),
         ("manifests", ", ".join(f"{k} {v[:8]}" for k, v in about.manifests.items())),

@@ -24,11 +24,12 @@ class AudioModel(Strict):
     """One model at one point of its training, or a baseline."""
 
     name: str
-    kind: str  # route, baseline, step (of text-only transfer), style, alone (on that subset)
+    # route, ablation, baseline, step (of text-only transfer), style, alone (on that subset)
+    kind: str
     parts: str
     layers: int | None = None
     trained: int = 0  # weights that its last training moved
-    parameters: int | None = None  # without the frozen audio encoders
+    parameters: int | None = None  # in all, with those of frozen encoders
     seconds: float = 0.0  # of training, with the alignment that several models share
     steps: int = 0
     loss: float | None = None  # of its last training, mean of the last steps
@@ -38,6 +39,10 @@ class AudioModel(Strict):
     scores: list[SubsetScores]
     text_to_audio: Score  # cvR@5, mean over subsets
     audio_to_text: Score
+
+    def on(self, subset: str) -> SubsetScores:
+        """The scores on one subset."""
+        return next(s for s in self.scores if s.subset == subset)
 
     @property
     def mean(self) -> float:
@@ -178,7 +183,7 @@ class AudioEncoderRecord(Strict):
     texts: int  # pairs of texts trained on
     aside: list[TextScore]  # pairs of texts kept aside
     whole: int  # layers of the model before pruning
-    frozen: int = 0  # parameters of the audio encoders, the same for every route
+    frozen: int = 0  # parameters of the audio encoders, among those of every route
     small: int  # layers where batch sizes and styles are compared
     models: list[AudioModel]
     batches: list[BatchPoint]

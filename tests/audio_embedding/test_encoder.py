@@ -5,6 +5,7 @@ from tiny_audio import noise
 from typer.testing import CliRunner
 
 from gemb import encoders
+from gemb.audio_embedding.model import read_config
 from gemb.cli import app
 from gemb.data.items import Item, Media
 from gemb.encoders.base import Encoder, Failure
@@ -66,6 +67,9 @@ def test_a_model_is_made_from_a_recipe_and_a_table(tiny_llm, tmp_path, monkeypat
     assert "tune: 2 steps" in done.output and "left out: silent.wav" in done.output
     encoder = encoders.load(f"open-audio:{tmp_path / 'm'}")
     assert encoder.encode([words("caption 1")])[0].shape == (1, encoder.dim)
+    known = read_config(tmp_path / "m")["provenance"]
+    assert (known["pairs"], known["warm_start"]) == ("pairs.csv", True)
+    assert known["stages"][-1]["on"] == "4 audio pairs" and known["stages"][-1]["pairs_sha256"]
     also = ["--layers", "2", "--lora-rank", "4", "--seed", "0"]
     done = CliRunner().invoke(app, ["audio", "train", *arguments, *also])
     assert isinstance(done.exception, UserError)

@@ -89,6 +89,19 @@ def test_an_interrupted_route_goes_on(build, tmp_path):
         assert torch.equal(a, b)
 
 
+def test_what_another_route_left_half_done_is_not_gone_on_with(build, tmp_path):
+    def stop(stage, step, loss):
+        if step == TRAINING.steps:  # its checkpoint is written
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        follow(recipe("combine"), build(), AUDIO, folder=tmp_path, on_step=stop)
+    with pytest.raises(UserError, match=r"tune\.pt belongs to a training .* another start"):
+        follow(recipe("full"), build(), AUDIO, folder=tmp_path)
+    with pytest.raises(UserError, match="another start"):
+        follow(recipe("combine", warm_start=False), build(), AUDIO, folder=tmp_path)
+
+
 def test_parts_of_one_model_skip_alignment():
     names = [s.name for s in stages(recipe("full", parts=PRESETS["m4"]))]
     assert names == ["tune"]

@@ -121,7 +121,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(build, tmp_path):
     assert again.temperature == fit.temperature != 0.05
     for (name, a), b in zip(whole.named_parameters(), resumed.parameters(), strict=True):
         assert torch.equal(a, b), name
-    with pytest.raises(UserError, match="other pairs or with other settings"):
+    with pytest.raises(UserError, match="other pairs, with other settings"):
         train(build(), pairs(), settings(learning_rate=1e-3), ("projection", "body"), file)
     file.write_bytes(b"damaged")
     with pytest.raises(UserError, match="delete it to train anew"):

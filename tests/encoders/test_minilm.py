@@ -9,6 +9,7 @@ from gemb import encoders
 from gemb.data.fetch import fetch
 from gemb.data.items import Item, Media
 from gemb.encoders import Failure
+from gemb.encoders.minilm import PARAMETERS
 
 TEXTS = [
     "a dog barks",
@@ -37,6 +38,7 @@ def test_vectors_are_the_masked_mean_of_the_last_hidden_states(encoder):
     expected = torch.nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=1).numpy()
     got = np.concatenate(encoder.encode([text_item(t) for t in TEXTS]))
     np.testing.assert_allclose(got, expected, atol=1e-5)
+    assert sum(p.numel() for p in model.parameters()) == PARAMETERS
     assert got[0] @ got[3] > 0.7 > 0.3 > got[0] @ got[1]  # what means the same lies together
 
 

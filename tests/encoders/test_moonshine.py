@@ -10,7 +10,7 @@ import pytest
 
 from gemb.data.fetch import fetch
 from gemb.data.media import decode_audio
-from gemb.encoders.moonshine import PARAMETERS, MoonshineBase
+from gemb.encoders.moonshine import DECODER_PARAMETERS, PARAMETERS, MoonshineBase
 
 # "Turn on the kitchen light." by eSpeak NG, voice en-us.
 SPEECH = Path(__file__).with_name("turn_on_the_kitchen_light.ogg")
@@ -44,12 +44,16 @@ def test_transcripts_end(model: MoonshineBase) -> None:
     assert len(model.transcribe(noise)) < 100
 
 
-def test_parameters_are_those_of_the_graph() -> None:
+@pytest.mark.parametrize(
+    ("file", "count"),
+    [("encoder_model", PARAMETERS), ("decoder_model_merged", DECODER_PARAMETERS)],
+)
+def test_parameters_are_those_of_the_graph(file: str, count: int) -> None:
     from onnxruntime.tools.ort_format_model.ort_flatbuffers_py.fbs.InferenceSession import (
         InferenceSession,
     )
 
-    data = (fetch("moonshine-base") / "encoder_model.ort").read_bytes()
+    data = (fetch("moonshine-base") / f"{file}.ort").read_bytes()
     graph = InferenceSession.GetRootAsInferenceSession(data, 0).Model().Graph()
     weights = [graph.Initializers(n) for n in range(graph.InitializersLength())]
-    assert sum(math.prod(map(w.Dims, range(w.DimsLength()))) for w in weights) == PARAMETERS
+    assert sum(math.prod(map(w.Dims, range(w.DimsLength()))) for w in weights) == count

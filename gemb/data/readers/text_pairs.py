@@ -206,7 +206,10 @@ def captions(items: Sequence[Item]) -> list[TextPair]:
 
 
 def offline(
-    items: Sequence[Item], exclude: Collection[str] = (), count: int | None = None
+    items: Sequence[Item],
+    exclude: Collection[str] = (),
+    count: int | None = None,
+    dictionary: bool = True,
 ) -> list[TextPair]:
     """All of the above that needs no official dataset, in an order that a hash decides.
 
@@ -214,14 +217,16 @@ def offline(
         items: Training items of ``audio-pairs``, whose captions are paired.
         exclude: Captions to be tested on: no text of a pair is one of them.
         count: At most that many pairs.
+        dictionary: Whether WordNet's are among them.
 
     Raises:
         SourceUnavailable: WordNet cannot be had.
     """
     tested = {_plain(t) for t in exclude}
+    defined = wordnet() if dictionary else []
     found = [
         p
-        for p in dict.fromkeys([*wordnet(), *commands(), *captions(items)])
+        for p in dict.fromkeys([*defined, *commands(), *captions(items)])
         if not {_plain(p[0]), _plain(p[1])} & tested
     ]
     found.sort(key=lambda p: hashlib.sha256("|".join(p).encode()).hexdigest())
