@@ -189,6 +189,9 @@ class Profile(_Strict):
     curve_tasks: tuple[str, ...] = ("clothing", "words")
     curve_sizes: tuple[int, ...] = ()
     bootstrap: int = 2000
+    answered_alone: int = Field(
+        default=16, gt=0, description="items of a task, to see whether a batch changes answers"
+    )
     sentences: Sentences
     transfer: Transfer
     multitask: Multitask
@@ -284,6 +287,7 @@ PROFILES: dict[str, Profile] = {
             training=Training(hidden=64, epochs=1),
             tasks=("clothing", "words"),
             bootstrap=200,
+            answered_alone=3,
             sentences=Sentences(
                 train=12,
                 val=2,
@@ -480,6 +484,7 @@ PROFILES: dict[str, Profile] = {
             control_tasks=(),
             curve_tasks=(),
             bootstrap=200,
+            answered_alone=3,
             sentences=Sentences(
                 train=12,
                 val=2,

@@ -455,10 +455,10 @@ def _disagreement(
     run_: Run,
     outcomes: dict[str, Outcome],
     vectors: dict[str, np.ndarray],
-    count: int = 16,
 ) -> float:
     """How often an answer to one of the first test items depends on what else is in its batch."""
-    some = runs.examples(run_, run_.fold.test[:count], vectors, planned.llm)
+    first = run_.fold.test[: planned.profile.answered_alone]
+    some = runs.examples(run_, first, vectors, planned.llm)
     adaptor = runs.adaptor_of(run_, outcomes[run_.key]).to(planned.llm.device).eval()
     with torch.inference_mode():
         virtual, _ = virtual_tokens(adaptor, some, planned.llm)
