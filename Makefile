@@ -44,8 +44,11 @@ study: .venv/ready
 book: .venv/ready
 	@$(BIN)/gemb paper --from records
 
-clean-cache: .venv/ready
-	@$(BIN)/gemb clean-cache $(if $(YES),--yes)
+# installs nothing: to free the disk must not fill it first
+clean-cache:
+	@if [ -x $(BIN)/gemb ]; then $(BIN)/gemb clean-cache $(if $(YES),--yes); else \
+	  echo 'There is no .venv here. What is cached lies in GEMB_HOME, or else in ~/.cache/gemb'; \
+	  echo '(macOS: ~/Library/Caches/gemb): delete that folder.'; fi
 
 # A stamp is written last, so an interrupted installation is taken up again, a finished one
 # is not repeated, and a change of the pins renews it.

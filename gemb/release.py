@@ -157,13 +157,13 @@ def rebuild(folder: Path = released.FOLDER) -> Iterator[str]:
     """Make the released vectors again from raw data; a line for each task says how they agree.
 
     Raises:
-        ReleaseError: If raw data are missing, or a cosine is below 0.999 where
-            the item is still made from the same recipe.
+        ReleaseError: If raw data are missing, a cosine is below 0.999 where the item is still
+            made from the same recipe, or no item at all is.
     """
     with tempfile.TemporaryDirectory() as fresh:  # empty stores: nothing compares with itself
         prepared, slug = _prepared(Path(fresh))
     old = released.vectors(slug, folder)
-    bad = []
+    bad, again = [], 0
     for ready in prepared:
         items = released.items(ready.task.name, folder)
         known = old([i.media.key for i in items])
@@ -174,14 +174,22 @@ def rebuild(folder: Path = released.FOLDER) -> Iterator[str]:
                 a, b = new[0], known[item.media.key][0]
                 cosines.append(float(a @ b / np.linalg.norm(a) / np.linalg.norm(b)))
         low = min(cosines, default=float("nan"))
+        again += len(cosines)
+        others = len(items) - len(cosines)
         yield (
             f"{ready.task.name}: {len(cosines)} of {len(items)} released vectors made again, "
             f"lowest cosine {low:.6f}"
+            + (f"; {others} are made differently here (another generator's version)" * bool(others))
         )
         if cosines and low < MIN_COSINE:
             bad.append(ready.task.name)
     if bad:
         raise ReleaseError(f"the released vectors of {', '.join(bad)} do not agree")
+    if not again:
+        raise ReleaseError(
+            "not one released vector could be made again: recipes have changed since; make the "
+            "release anew by `gemb release`"
+        )
 
 
 def licences(folder: Path = released.FOLDER) -> str:

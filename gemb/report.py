@@ -118,8 +118,12 @@ def level(value: float) -> str:
 def reached(result: TaskResult) -> str:
     """The level of a result; one not surely above the majority answer does not work."""
     main = result.method("adaptor").accuracy
-    majority = next((m.accuracy.value for m in result.methods if m.method == "majority"), 0.0)
-    return level(main.value) if main.low > majority else "does not"
+    majority = next((m for m in result.methods if m.method == "majority"), None)
+    if majority is None:
+        return level(main.value)
+    paired = majority.difference
+    sure = paired.low > 0 if paired else main.low > majority.accuracy.value
+    return level(main.value) if sure else "does not"
 
 
 def levels(found: Records) -> list[tuple[str, list[str], list[str]]]:

@@ -96,9 +96,10 @@ figures.others_table(record)
 # %% [markdown]
 # ### Reported apart
 #
-# Words never trained on (*unseen-words*), real recordings of the ten words, and the gender of the
-# *synthetic-voices* that say them: clips that two tasks share, so that the prompt alone tells the
-# language model what is asked. CER and WER are error rates over characters and over words.
+# Words never trained on (*unseen-words*), the few real recordings that are packaged of one of the
+# ten words, and the gender of the *synthetic-voices* that say them: clips that the task of words
+# is asked about too. (A third of what gender is trained on are such clips.) CER and WER are error
+# rates over characters and over words.
 
 # %% tags=["hide-input"]
 figures.subsets_table(record)
@@ -121,12 +122,17 @@ figures.ablations_table(record)
 
 # %% [markdown]
 # ## Learning curves
+#
+# How many items are trained on was set by what a run may take. Where a curve still rises, more
+# would help.
 
 # %% tags=["hide-input"]
 figures.curves(record)
 
 # %% [markdown]
 # ## Where it goes wrong
+#
+# The two worst of the tasks with at most 16 answers; a matrix of more cannot be read.
 
 # %% tags=["hide-input"]
 figures.confusions(figures.worst(record))

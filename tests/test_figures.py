@@ -148,7 +148,7 @@ def test_what_a_page_has_no_room_for_is_in_the_csv(record):
 def test_a_task_that_nobody_reads_is_no_draw(record):
     for found in record.results:
         found.methods[2] = method("majority", 0.9)
-    assert "It costs more" not in repr(figures.findings(record))
+    assert "It may cost more" not in repr(figures.findings(record))
 
 
 def test_the_same_figure_has_the_same_bytes(record):
@@ -163,16 +163,29 @@ def test_the_summary_names_the_stand_ins_and_the_profile(record):
 
 def test_the_findings_say_what_the_record_says(record):
     text = repr(figures.findings(record))
-    assert "It costs more on Clothing classification (−5.0 points), Word-level STT" in text
+    assert "It may cost more on Clothing classification (−5.0 points), Word-level STT" in text
     assert "(−5.0 points): validation accuracy had not stopped rising" in text
     for one in record.results:
         one.history[0]["val_accuracy"] = 0.5
-    assert "the cause cannot be told" in repr(figures.findings(record))
+    assert "may still help; the cause is not known" in repr(figures.findings(record))
     head = method("MLP head", 0.84, difference=Score(value=-0.04, low=-0.06, high=-0.02))
     for one in record.results:
         one.methods.append(head)
-    assert "the price of answering through one" in repr(figures.findings(record))
+    assert "so that the vectors do not explain it" in repr(figures.findings(record))
     assert "12.0 (2.0–22.0)% (shuffled labels" in text
+
+
+def test_intervals_over_few_groups_are_said_to_be_too_narrow(record):
+    record.results[0].groups, record.results[1].groups = 3, 50
+    assert "too narrow (Clothing classification 3)" in repr(figures.main_table(record))
+    better = Score(value=0.1, low=0.05, high=0.15)
+    for one in record.results:
+        one.methods = [
+            m.model_copy(update={"difference": better}) if m.method == "logistic regression" else m
+            for m in one.methods
+        ]
+    text = repr(figures.findings(record))
+    assert "taken with care: Clothing classification 3.)" in text
 
 
 def test_sentences_keep_their_characters_when_markdown_reads_them():

@@ -131,6 +131,12 @@ def test_what_is_not_surely_above_the_majority_answer_does_not_work():
     assert report.reached(record.results[0]) == "does not"
     row = verdicts({"single_task": record})["Gender of a voice works well with one virtual token"]
     assert row.verdict == "not reproduced" and "does not work" in row.why
+    # where both were asked the same items, the paired difference decides
+    paired = record.results[0].methods[-1]
+    paired.difference = score(0.1, 0.05)
+    assert report.reached(record.results[0]) == "partially"
+    paired.difference = score(0.1, 0.2)
+    assert report.reached(record.results[0]) == "does not"
 
 
 @pytest.mark.parametrize(("fallen", "verdict"), [(0, "not reproduced"), (2, "reproduced")])

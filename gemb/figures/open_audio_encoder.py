@@ -155,23 +155,25 @@ def other_metrics_table(record: AudioEncoderRecord) -> Shown:
 def parameters_chart(record: AudioEncoderRecord) -> Shown:
     """Score against parameters."""
     groups = {
-        "routes": (record.of("route"), "o", ADAPTOR),
-        "baselines": (record.of("baseline"), "s", GREY),
+        "routes": (record.of("route"), "o", ADAPTOR, "bottom", 5),
+        "baselines": (record.of("baseline"), "s", GREY, "top", -5),  # their names stand below
     }
     told = []
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9, 4.2))
         axes = figure.subplots()
-        for label, (models, marker, colour) in groups.items():
+        for label, (models, marker, colour, edge, away) in groups.items():
             sized = [m for m in models if m.parameters]
             millions = [(m.parameters or 0) / 1e6 for m in sized]
             axes.plot(millions, [m.mean for m in sized], marker, color=colour, label=label)
-            for number, (x, m) in enumerate(zip(millions, sized, strict=True)):
+            for x, m in zip(millions, sized, strict=True):
                 axes.annotate(
-                    m.name,
+                    m.name.replace(", ", ",\n"),
                     (x, m.mean),
-                    xytext=(5, 4 if number % 2 else -11),  # neighbours' names beside each other
+                    xytext=(0, away),
                     textcoords="offset points",
+                    ha="center",
+                    va=edge,
                     fontsize=8,
                 )
                 told.append(f"{m.name} {x:.1f} million {100 * m.mean:.0f}%")
@@ -180,6 +182,7 @@ def parameters_chart(record: AudioEncoderRecord) -> Shown:
                 axes.axhline(m.mean, color=GREY, lw=1, ls=":", label=m.name)
                 told.append(f"{m.name} {100 * m.mean:.0f}%")
         axes.set_ylim(0, 1)
+        axes.set_xlim(0, None)
         axes.set_xlabel("parameters of all that runs, millions")
         axes.set_ylabel("cvR@5, mean of subsets and directions")
         axes.legend(fontsize=8)

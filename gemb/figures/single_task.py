@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,10 @@ def data_of(result: TaskResult) -> str:
 
 # Under every table whose titles are starred.
 STARRED = "* stand-in data."
+# A bootstrap cannot see beyond the items that it draws from.
+ALL_RIGHT = (
+    "Where all of n items are right, up to 3/n of others may be wrong, whatever is in brackets."
+)
 # What a result's ``source`` is called.
 VECTORS = {"raw": "raw data", "released": "released vectors", "official": "the study's own data"}
 
@@ -73,7 +78,7 @@ def data_table(record: SingleTaskRecord, protocol: str = "leak-free") -> Shown:
         "single_task_data",
         f"What is run, {protocol} split, profile {record.provenance.profile}; of tasks "
         f"cross-validated over groups, training items are those of one fold. {STARRED}",
-        aside=["the study's data", "test groups"]
+        aside=["the study's data"]
         + (["vectors from"] if len({r["vectors from"] for r in rows}) == 1 else []),
     )
 
@@ -125,7 +130,7 @@ def main_table(
         f"single_task_{protocol}",
         f"Exact match in per cent with 95% intervals, {protocol} split, profile "
         f"{record.provenance.profile}. {STARRED} The study's numbers are on its own "
-        "data, encoder and language model."
+        f"data, encoder and language model.{_few_groups(record, protocol)}"
         + (
             " The linear adaptor is the adaptor without GELU, trained alike."
             if any(method_of(r, "linear adaptor") for r in record.results)
@@ -133,6 +138,19 @@ def main_table(
         ),
         aside=["± seeds"],
     )
+
+
+# A percentile bootstrap over fewer groups than this gives intervals that are plainly too narrow.
+FEW_GROUPS = 10
+
+
+def _few_groups(record: SingleTaskRecord, protocol: str) -> str:
+    few = [
+        f"{tasks.get(r.task, r.source).title} {r.groups}"
+        for r in record.results
+        if r.protocol == protocol and r.groups < FEW_GROUPS
+    ]
+    return f" Intervals over few groups are too narrow ({', '.join(few)})." if few else ""
 
 
 def summary(record: SingleTaskRecord) -> str:
@@ -196,18 +214,21 @@ def gap_table(record: SingleTaskRecord) -> Shown:
         pd.DataFrame(rows),
         "single_task_gap",
         "Does the detour through a language model cost accuracy? Paired differences on the same "
-        "vectors, in points with 95% interval. The MLP head has the adaptor's form without the "
-        "language model: what both lose against logistic regression is lost to overfitting. Where "
-        "the validation accuracy (per cent, mean of all trainings) still rises in the last epoch, "
-        "the adaptor had too few steps. The baselines' "
-        "penalties are chosen for each task on validation items, "
-        + (
-            "and so is the adaptor's noise. "
-            if record.provenance.settings.get("noise_by_task")
-            else "the adaptor's noise is not. "
-        )
+        "vectors, in points with 95% interval. The MLP head, scikit-learn's, has one hidden layer "
+        "like the adaptor's and no language model: what both lose against logistic regression is "
+        "lost to overfitting. Where the validation accuracy (per cent, mean of all trainings) "
+        "still rises in the last epoch, the adaptor had too few steps; where it does not, more "
+        "epochs may still help, for the learning rate falls to nothing by then. The baselines' "
+        f"penalties are chosen for each task on validation items, {_noise_chosen(record)} "
         + STARRED,
     )
+
+
+def _noise_chosen(record: SingleTaskRecord) -> str:
+    chosen = record.provenance.settings.get("noise_by_task")
+    if not chosen:
+        return "the adaptor's noise is not."
+    return f"and so is the adaptor's noise for {', '.join(tasks.get(t).title for t in chosen)}."
 
 
 def small_gap(result: TaskResult) -> bool | None:
@@ -274,7 +295,14 @@ def splits_table(record: SingleTaskRecord) -> Shown:
     return table(
         pd.DataFrame(rows),
         "single_task_splits",
-        f"How much of the score is leakage: the same items under both splits, per cent. {STARRED}",
+        "The leak-free split beside a random fifth, per cent. Items tested are not the same, so "
+        "that not all of a difference is leakage"
+        + (
+            "; the random fifth is one draw. "
+            if record.provenance.settings.get("random_splits") == 1
+            else ". "
+        )
+        + STARRED,
     )
 
 
@@ -297,7 +325,8 @@ def others_table(record: SingleTaskRecord) -> Shown:
     return table(
         pd.DataFrame(rows),
         "single_task_others",
-        f"Methods that see something else than the vector, in per cent. {STARRED}",
+        "Methods that see something else than the vector, in per cent. The OCR, which is slow, "
+        f"reads some of the items. {ALL_RIGHT} {STARRED}",
     )
 
 
@@ -329,7 +358,7 @@ def subsets_table(record: SingleTaskRecord) -> Shown:
         pd.DataFrame(rows),
         "single_task_subsets",
         "Items reported apart, exact match in per cent with 95% intervals; other measures "
-        f"in per cent. {STARRED}",
+        f"in per cent. {ALL_RIGHT} {STARRED}",
     )
 
 
@@ -358,10 +387,20 @@ def controls_table(record: SingleTaskRecord) -> Shown:
     return table(
         pd.DataFrame(rows),
         "single_task_controls",
-        "Controls in per cent: without the right vector nothing should be left but chance. Each "
-        "is one training, and its interval over test items alone: with shuffled labels a whole "
-        "class may fall to its own answer by luck, which moves a task of n answers by 1/n. "
-        + STARRED,
+        "Controls in per cent: without the right vector nothing should be left but chance. "
+        f"{_how_controlled(record)} Intervals are over test items alone: with shuffled labels a "
+        "whole class may fall to its own answer by luck, which moves a task of n answers by 1/n. "
+        "Answers outside the set take a control below chance, and mismatched vectors, always those "
+        "of another answer, take a good adaptor far below it. " + STARRED,
+    )
+
+
+def _how_controlled(record: SingleTaskRecord) -> str:
+    most = record.provenance.settings.get("control_train")
+    few = f" on at most {most} items" if most else ""
+    return (
+        f"Shuffled labels, random and constant vectors are one training each{few}; mismatched "
+        "vectors are asked of the adaptor's own trainings, and the blind prompt of none."
     )
 
 
@@ -394,7 +433,8 @@ def ablations_table(record: SingleTaskRecord) -> Shown:
         pd.DataFrame(rows),
         "single_task_ablations",
         "What the last layer's closed-form start and what the training through the language "
-        f"model contribute, per cent; the full adaptor's row is the mean over its seeds. {STARRED}",
+        f"model contribute, per cent; the full adaptor's row is the mean over its seeds, "
+        f"the others are of one seed. {STARRED}",
     )
 
 
@@ -448,13 +488,22 @@ def _why(result: TaskResult) -> str:
             )
     if before is None or last - before > 0.01:
         return "validation accuracy had not stopped rising when training ended: too few steps"
-    stopped = "validation accuracy had stopped rising, so it is not for want of steps"
+    stopped = (
+        "validation accuracy no longer rose in the last epoch, which a falling learning rate does "
+        "by itself, so that a longer training may still help"
+    )
     if head is not None and head.difference is not None and head.difference.high < 0:
         return (
-            f"{stopped}; an MLP without a language model surely loses less, so the rest is the "
-            "price of answering through one"
+            f"an MLP without a language model surely loses less, so that the vectors do not "
+            f"explain it; {stopped}"
         )
-    return f"{stopped}; the cause cannot be told"
+    return f"{stopped}; the cause is not known"
+
+
+def _warning(results: Sequence[TaskResult]) -> str:
+    """That an interval over few groups is too narrow to be sure of."""
+    few = [f"{tasks.get(r.task).title} {r.groups}" for r in results if r.groups < FEW_GROUPS]
+    return f" (Of few test groups, to be taken with care: {', '.join(few)}.)" if few else ""
 
 
 def _reads(result: TaskResult) -> bool:
@@ -462,8 +511,9 @@ def _reads(result: TaskResult) -> bool:
     majority = method_of(result, "majority")
     if majority is None:
         return True
-    both = result.method("adaptor"), result.method("logistic regression")
-    return any(m.accuracy.low > majority.accuracy.value for m in both)
+    regression = result.method("logistic regression")
+    sure = majority.difference is not None and majority.difference.low > 0
+    return sure or regression.accuracy.low > majority.accuracy.value
 
 
 def _surely_better(result: TaskResult) -> bool:
@@ -481,7 +531,7 @@ def findings(record: SingleTaskRecord) -> Bullets:
     if better:
         said.append(
             "The adaptor is surely better than logistic regression on the same vectors on "
-            f"{', '.join(_gap(r) for r in better)}."
+            f"{', '.join(_gap(r) for r in better)}.{_warning(better)}"
         )
     if close:
         said.append(
@@ -494,7 +544,7 @@ def findings(record: SingleTaskRecord) -> Bullets:
         if not small_gap(result):
             reasons.setdefault(_why(result), []).append(result)
     said += [
-        f"It costs more on {', '.join(_gap(r) for r in those)}: {why}."
+        f"It may cost more on {', '.join(_gap(r) for r in those)}: {why}."
         for why, those in reasons.items()
     ]
     by_task = {r.task: r for r in fixed}
@@ -502,8 +552,8 @@ def findings(record: SingleTaskRecord) -> Bullets:
         result = by_task["scene-text"]
         said.append(
             "The rendered words are readable: a packaged OCR reads "
-            f"{percent(ocr.accuracy, False)}% "
-            f"of them. The vector of an image classifier hardly says which word it is: adaptor "
+            f"{percent(ocr.accuracy, False)}% of those it was asked for. The vector of an image "
+            "classifier hardly says which word it is: adaptor "
             f"{percent(result.method('adaptor').accuracy, False)}%, logistic regression "
             f"{percent(result.method('logistic regression').accuracy, False)}%."
         )
@@ -548,9 +598,8 @@ def findings(record: SingleTaskRecord) -> Bullets:
             ),
         )
         said.append(
-            "The random fifth flatters most where groups are many items of one source: "
-            f"{tasks.get(result.task).title} gets "
-            f"{percent(drawn.method('adaptor').accuracy, False)}% on it, and "
-            f"{percent(result.method('adaptor').accuracy, False)}% when groups are kept apart."
+            "The random fifth is furthest above the leak-free split on "
+            f"{tasks.get(result.task).title}: {percent(drawn.method('adaptor').accuracy)}% on it, "
+            f"{percent(result.method('adaptor').accuracy)}% when groups are kept apart."
         )
     return Bullets(said)

@@ -4,8 +4,9 @@
 
 Noise does for the adaptor what a penalty does for logistic regression, and the baselines' penalty
 is chosen for each task and fold on validation items. This prints what the adaptor scores there
-under several settings, beside the baselines, in the sizes of the profile ``study``; no test item
-is looked at. ``gemb.profiles`` holds what was chosen from it.
+under several settings, beside the baselines, in the sizes of the profile ``study``. A fold's own
+test items are not looked at; but where folds are over groups, one fold's validation items are
+tested in another, and the choice is one for all folds. ``gemb.profiles`` holds what was chosen.
 """
 
 from __future__ import annotations
