@@ -248,7 +248,6 @@ TINY_AUDIO = Audio(
     batch_size=4,
     batch_sizes=(4, 8),
     batch_steps=2,
-    ablations=True,
 )
 STUDY_AUDIO = Audio(
     train=1200,
@@ -508,7 +507,7 @@ PROFILES: dict[str, Profile] = {
                 groups=("rescue",),
                 rescue_tokens=(1,),
             ),
-            audio=TINY_AUDIO.model_copy(
+            audio=TINY_AUDIO.model_copy(update={"ablations": True}).model_copy(
                 update={"llm": QWEN_TINY, "layers": (2, 1), "text_pruned": 1}
             ),
         ),
