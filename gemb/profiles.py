@@ -507,8 +507,8 @@ PROFILES: dict[str, Profile] = {
                 groups=("rescue",),
                 rescue_tokens=(1,),
             ),
-            audio=TINY_AUDIO.model_copy(update={"ablations": True}).model_copy(
-                update={"llm": QWEN_TINY, "layers": (2, 1), "text_pruned": 1}
+            audio=TINY_AUDIO.model_copy(
+                update={"llm": QWEN_TINY, "layers": (2, 1), "text_pruned": 1, "ablations": True}
             ),
         ),
     )
