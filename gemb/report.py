@@ -116,14 +116,13 @@ def level(value: float) -> str:
 
 
 def reached(result: TaskResult) -> str:
-    """The level of a result; one not surely above the majority answer does not work."""
-    main = result.method("adaptor").accuracy
-    majority = next((m for m in result.methods if m.method == "majority"), None)
-    if majority is None:
-        return level(main.value)
-    paired = majority.difference
-    sure = paired.low > 0 if paired else main.low > majority.accuracy.value
-    return level(main.value) if sure else "does not"
+    """The level of a result; one not surely above any one answer to all does not work.
+
+    By macro accuracy, of which one answer to all gets 1/classes however unequal the classes are.
+    """
+    main = result.method("adaptor")
+    sure = main.macro_accuracy.low > 1 / len(result.classes)
+    return level(main.accuracy.value) if sure else "does not"
 
 
 def levels(found: Records) -> list[tuple[str, list[str], list[str]]]:
@@ -417,10 +416,10 @@ def costs(found: Records) -> list[Cost]:
 HEADER = ("claim", "the study", "this run", "its data, its encoder", "verdict")
 REMARK = (
     "The study does not publish its test sizes, so its figures carry an unknown uncertainty. "
-    f"Works well: {100 * WORKS:.0f}% or more; partially: {100 * PARTLY:.0f}% or more, and surely "
-    "more than the most frequent answer always gets. A verdict on a stand-in is about the claim's "
-    "kind, not about its number. An interval of no width is that of answers all right or all "
-    "wrong: of n alike, the truth may still be 3/n off."
+    f"Works well: {100 * WORKS:.0f}% or more; partially: {100 * PARTLY:.0f}% or more, and by macro "
+    "accuracy surely more than one answer to all gets. A verdict on a stand-in is about the "
+    "claim's kind, not about its number. An interval of no width is that of answers all right or "
+    "all wrong: of n alike, the truth may still be 3/n off."
 )
 
 

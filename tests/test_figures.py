@@ -147,7 +147,8 @@ def test_what_a_page_has_no_room_for_is_in_the_csv(record):
 
 def test_a_task_that_nobody_reads_is_no_draw(record):
     for found in record.results:
-        found.methods[2] = method("majority", 0.9)
+        for one in found.methods:
+            one.macro_accuracy = Score(value=0.12, low=0.05, high=0.2)
     assert "It may cost more" not in repr(figures.findings(record))
 
 

@@ -507,13 +507,9 @@ def _warning(results: Sequence[TaskResult]) -> str:
 
 
 def _reads(result: TaskResult) -> bool:
-    """Whether the adaptor or logistic regression is surely above the most frequent answer."""
-    majority = method_of(result, "majority")
-    if majority is None:
-        return True
-    regression = result.method("logistic regression")
-    sure = majority.difference is not None and majority.difference.low > 0
-    return sure or regression.accuracy.low > majority.accuracy.value
+    """Whether the adaptor or logistic regression is surely above one answer to all, by macro."""
+    both = result.method("adaptor"), result.method("logistic regression")
+    return any(m.macro_accuracy.low > 1 / len(result.classes) for m in both)
 
 
 def _surely_better(result: TaskResult) -> bool:
