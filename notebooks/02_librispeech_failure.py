@@ -51,12 +51,13 @@ figures.evidence(record)
 # ## The four set-ups
 #
 # The split is by sentence: no test sentence was trained on. Each adaptor is trained as in section
-# 1, at a learning rate of its own; the epoch kept is the one least surprised by the validation
-# sentences, since few or none are right word for word. The floors: one sentence always, the
-# language model without any virtual token, the training sentence whose vector is nearest, and the
-# first set-up's own answers held against other sentences. The ceilings: a real recogniser
-# (Moonshine, the encoder's other half) on the same clips, and an adaptor of the same form on a text
-# encoder's vector of the sentence itself, which has heard nothing wrong.
+# 1, at a learning rate of its own; of several epochs the one is kept that is least surprised by
+# the validation sentences, since few or none are right word for word. The floors: one sentence
+# always, the language model without any virtual token, the training sentence whose vector is
+# nearest, and the first set-up's own answers held against other sentences. The ceilings: a real
+# recogniser (Moonshine, the encoder's other half) on some of the same clips, by speech engine, and
+# an adaptor of the same form on a text encoder's vector of the sentence itself, which has heard
+# nothing wrong.
 
 # %% tags=["hide-input"]
 figures.speech_chart(record)
@@ -97,8 +98,9 @@ figures.probe_table(record)
 #
 # Learning curves over training sentences: on vectors of the text, on vectors of the speech, and on
 # the encoder's frames before they are averaged (eight neighbours side by side make one virtual
-# token). Small sizes get more epochs, so that these are curves over data and not over steps; only
-# the largest sees more items in all.
+# token). Small sizes get more epochs, so that all see about as many items; but the largest size of
+# text sees each sentence once, and with that more items than any other: what more sentences do and
+# what more steps do cannot be told apart there.
 
 # %% tags=["hide-input"]
 figures.curve_chart(record)

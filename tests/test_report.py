@@ -122,6 +122,14 @@ def test_another_level_is_not_reproduced_and_a_wide_interval_is_said():
     assert missing.verdict == "not run" and missing.here == "–" and missing.why
 
 
+def test_a_folder_of_several_runs_is_refused_and_what_a_paid_section_costs_is_not_made_up(tmp_path):
+    record = single(words=0.9)
+    for profile in ("local", "study"):
+        records.write(record, tmp_path / f"single_task.{profile}.json")
+    with pytest.raises(UserError, match=r"several records of single_task \(.*local"):
+        report.load(str(tmp_path))
+
+
 def test_what_is_not_surely_above_one_answer_to_all_does_not_work():
     record = single(gender=0.54)
     record.results[0].classes = ["female", "male"]
@@ -159,7 +167,7 @@ def sentences(*known):
     """A record of section 2: so many known sentences, and the share of them that is right."""
     nothing = score(0.0, 0)
     return OpenVocabularyRecord(
-        provenance=records.provenance(profiles.get("local"), "enc", "lm", {}, "raw", 60),
+        provenance=records.provenance(profiles.get("local"), "open-concat", "lm", {}, "raw", 60),
         n_train=9,
         n_test=5,
         results=[

@@ -580,9 +580,8 @@ def _probe(profile: Profile, arm: str, jobs: Sequence[Job], vectors: Vectors) ->
     """AUC of a logistic regression for each frequent word's presence, on test sentences.
 
     Words are those in most training sentences, but in no more than half of them, that also are
-    in a test sentence and not in all. The penalty is the same for all words: of 1e-4 to 1e-1
-    the best on validation sentences, of either vector. The arm ``length`` is a control: any word
-    is likelier in a longer sentence.
+    in a test sentence and not in all. The penalty is the same for all words and vectors. The arm
+    ``length`` is a control: any word is likelier in a longer sentence.
     """
     fold = (_main(jobs, TEXT) if arm == "text" else _main(jobs)).run.fold
     if arm == "length":

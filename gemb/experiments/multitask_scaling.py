@@ -125,7 +125,9 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.Multita
             for name in sizes.encoders
         },
         trials=done,
-        seconds=sum(o.train_seconds for o in outcomes.values()) + sum(t.seconds for t in done),
+        seconds=sum(o.train_seconds for o in outcomes.values())
+        # some trials are one and the same training
+        + sum({(t.encoder, t.validation): t.seconds for t in done}.values()),
         swap=_swap(profile, planned, data[sizes.encoders[0]], llm, keys),
     )
     records.write(record, cache_dir() / "records" / f"multitask_scaling.{profile.name}.json")
@@ -241,7 +243,7 @@ def trials(profile: Profile, llm: FrozenLLM) -> Iterable[Trial]:
                 headline,
                 changed={"learning_rate": base * factor},
             )
-        yield Trial("inputs not standardised", "collapse", headline,
+        yield Trial("inputs not standardised, no noise", "collapse", headline,
                     changed={"standardise": False, "noise": 0.0})  # fmt: skip
         yield Trial("no warm start", "collapse", headline, changed={"warm_start": 0.0})
         for k in sizes.tokens:  # the study's collapse, and what it says undoes it

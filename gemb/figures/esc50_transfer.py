@@ -161,8 +161,9 @@ def binding_table(record: TransferRecord) -> Shown:
         pd.DataFrame(rows),
         "esc50_transfer_binding",
         "Media whose own caption is the nearest of all of their kind, per cent, by heads that "
-        "never saw that caption. The better on the mean over the kinds is the default: "
-        f"{record.transfers[0].encoder}.",
+        "never saw that caption (their penalty is chosen on these same pairs). The better on the "
+        f"mean over the kinds is the default: {record.transfers[0].encoder}; a pair or two decide "
+        "where pairs are few.",
     )
 
 
@@ -171,6 +172,11 @@ def transfer_findings(record: TransferRecord) -> Bullets:
     lines = [line for transfer in record.transfers for line in _findings(transfer)]
     lines += [f"Not run: {name}, for {why}." for name, why in record.not_run.items()]
     return Bullets(lines)
+
+
+def _alike(score: Score) -> str:
+    """What an interval of no width tells of a macro accuracy."""
+    return ", and each seed's adaptor gives one answer to all" if score.high == score.low else ""
 
 
 def _findings(transfer: Transfer) -> Iterator[str]:
@@ -193,8 +199,9 @@ def _findings(transfer: Transfer) -> Iterator[str]:
             + (
                 "which is chance: the space carries the transfer."
                 if inside
-                else "below chance, for it also names categories that none of them has: the space "
-                "carries the transfer."
+                else "below chance, for whatever is asked it may name categories that none of the "
+                f"{transfer.tested_on} has{_alike(disjoint.macro)}: the space carries the "
+                "transfer. (So may controls that are below chance in the table.)"
                 if disjoint.macro.high < chance
                 else "whose interval does not hold chance: some answers are biased."
             )
