@@ -415,7 +415,7 @@ def _rescued(record: MultitaskRecord, confirmed: Trial) -> str:
     )
     done = served(record, confirmed)
     late = [_title(record, t) for t in learnt(record, confirmed) if t not in done]
-    beside = f" (nothing changed: {100 * plain.mean:.1f}%)" if plain else ""
+    beside = f", and with nothing changed {100 * plain.mean:.1f}%" if plain else ""
     return (
         f"Best on validation with {_tokens(confirmed)}: {confirmed.name}. On a fresh seed "
         f"its mean over tasks is {beside_own(record, confirmed)}{beside}; "
