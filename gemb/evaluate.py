@@ -119,7 +119,9 @@ def predict(
 
 
 @torch.inference_mode()
-def surprisal(adaptor: Adaptor, llm: FrozenLLM, examples: Examples) -> np.ndarray:
+def surprisal(
+    adaptor: Adaptor, llm: FrozenLLM, examples: Examples, batch_size: int = 32
+) -> np.ndarray:
     """Minus the log-probability (natural) of each right answer, its end of turn included, ``[N]``.
 
     What an answer costs with its own vector, less what it costs with another's, is what the
@@ -127,9 +129,9 @@ def surprisal(adaptor: Adaptor, llm: FrozenLLM, examples: Examples) -> np.ndarra
     """
     adaptor.eval()
     out = np.zeros(len(examples))
-    for number in range(len(examples)):
-        one = examples.take([number])
-        virtual, mask = virtual_tokens(adaptor, one, llm)
-        tokens = llm.count_labels(one.answers)
-        out[number] = tokens * float(llm.loss(virtual, one.prompts, one.answers, mask))
+    for begin in range(0, len(examples), batch_size):
+        index = range(begin, min(begin + batch_size, len(examples)))
+        part = examples.take(index)
+        virtual, mask = virtual_tokens(adaptor, part, llm)
+        out[index] = llm.losses(virtual, part.prompts, part.answers, mask).cpu().numpy()
     return out

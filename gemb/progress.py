@@ -6,10 +6,19 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from tqdm import tqdm
 
 SECONDS_BETWEEN_LINES = 60.0
+
+
+class Bar(Protocol):
+    """What is told of progress."""
+
+    def update(self, count: int) -> object:
+        """So many more things are done."""
+        ...
 
 
 class _Lines:
@@ -34,7 +43,7 @@ class _Lines:
 
 
 @contextmanager
-def progress(label: str, total: int) -> Iterator[tqdm | _Lines]:
+def progress(label: str, total: int) -> Iterator[Bar]:
     """Something whose ``update(count)`` is to be called as ``total`` things get done."""
     if not sys.stderr.isatty():
         yield _Lines(label, total)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from accelerate.utils import broadcast, reduce
 from torch import Tensor
+from torch.nn.functional import pad
 
 from gemb.adaptor import Adaptor
 from gemb.device import this_process
@@ -120,31 +121,21 @@ def warm_start(
     adaptor.last.bias.copy_((bias / adaptor.output_scale).repeat(k))
 
 
-def backward(adaptor: Adaptor, llm: FrozenLLM, batch: Examples) -> Tensor:
-    """Add the gradient of a batch's mean loss to the adaptor's gradients; return that loss.
+@dataclass(frozen=True)
+class Job:
+    """An adaptor to be trained: what :func:`fit` takes but the language model, which see."""
 
-    Of several processes each takes its share of the batch through the language model. The
-    gradients of the virtual tokens are then summed, and every process takes all of them back
-    through the adaptor, which is a small part of the work. So each computes the numbers that one
-    process alone would, noise included, and the weights, alike everywhere, need not be sent.
-    """
-    process = this_process()
-    virtual, mask = virtual_tokens(adaptor, batch, llm)
-    leaf = virtual.detach().requires_grad_()
-    leaf.grad = torch.zeros_like(leaf)
-    total = torch.zeros((), device=llm.device)
-    share = slice(process.process_index, None, process.num_processes)
-    mine = batch.take(range(len(batch))[share])
-    if len(mine):  # a small last batch may not have an item for each process
-        loss = llm.loss(
-            leaf[share], mine.prompts, mine.answers, None if mask is None else mask[share]
-        )
-        # a mean over the label tokens of the whole batch, not of each share
-        loss = loss * (llm.count_labels(mine.answers) / llm.count_labels(batch.answers))
-        loss.backward()
-        total = loss.detach()
-    virtual.backward(reduce(leaf.grad, "sum"))
-    return reduce(total, "sum")
+    train: Examples
+    val: Examples
+    settings: Training
+    encoder: str
+    num_virtual_tokens: int = 1
+    seed: int = 0
+    choose_by: Choice = "exact match"
+    film: bool = False
+    start: Mapping[str, Tensor] | None = None
+    about: Mapping[str, str] | None = None
+    progress: Callable[[Epoch], object] | None = None
 
 
 def fit(
@@ -185,74 +176,242 @@ def fit(
         about: Kept with the adaptor, which see.
         progress: Called after each epoch, in the main process.
     """
-    started = time.perf_counter()
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    adaptor = Adaptor(
-        train.rows.shape[1],
-        llm.hidden_size,
+    job = Job(
+        train,
+        val,
+        settings,
+        encoder,
         num_virtual_tokens,
-        settings.hidden,
-        encoder=encoder,
-        llm=llm.identity().slug,
-        noise=settings.noise,
-        output_scale=settings.output_scale,
-        activation=settings.activation,
-        condition=llm.hidden_size if film else 0,
-        about=dict(about or {}),
+        seed,
+        choose_by,
+        film,
+        start,
+        about,
+        progress,
     )
-    if settings.standardise:
-        adaptor.standardise_by(train.rows)
-    adaptor.to(llm.device)
-    if start is not None:
-        learnt = {k: v for k, v in start.items() if k.startswith("layers.")}
-        adaptor.load_state_dict(learnt, strict=False)
-    elif settings.warm_start:
-        warm_start(adaptor, llm, train, settings.warm_start)
-    optimiser = torch.optim.AdamW(
-        adaptor.parameters(),
-        lr=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        fused=True,  # of a wide adaptor the plain loop's step takes half as long as all the rest
+    ((_, fitted),) = fit_together(llm, [job])
+    return fitted
+
+
+def fit_together(llm: FrozenLLM, jobs: Sequence[Job]) -> Iterator[tuple[int, Fit]]:
+    """Train several adaptors at once, each as :func:`fit` would train it alone.
+
+    The language model is frozen and reads sequence by sequence, so one pass of it serves a batch
+    of every adaptor; the batches of a single one are too small to fill the machine. An adaptor's
+    order, noise and weights do not depend on which others are trained beside it, but for the
+    rounding of products of another size. Its ``seconds`` are its share.
+
+    Yields:
+        Number and result of each job, as soon as it has ended.
+    """
+    trainings = [_Training(llm, job) for job in jobs]
+    while going := [t for t in trainings if not t.done]:
+        begun = time.perf_counter()
+        losses = _backward(llm, [t.ask() for t in going])
+        for training, loss in zip(going, losses, strict=True):
+            training.update(loss)
+        share = (time.perf_counter() - begun) / len(going)
+        for training in going:
+            training.out.seconds += share
+            training.close_epoch()
+        for number, training in enumerate(trainings):
+            if training in going and training.done:
+                yield number, training.result()
+
+
+# A batch, its virtual tokens and their mask.
+Asked = tuple[Examples, Tensor, Tensor | None]
+
+
+def backward(adaptor: Adaptor, llm: FrozenLLM, batch: Examples) -> Tensor:
+    """Add the gradient of a batch's mean loss to the adaptor's gradients; return that loss."""
+    return _backward(llm, [(batch, *virtual_tokens(adaptor, batch, llm))])[0]
+
+
+def _backward(llm: FrozenLLM, asked: Sequence[Asked]) -> list[Tensor]:
+    """Add the gradients of each batch's mean loss to its adaptor's gradients; return the losses.
+
+    Of several processes each takes its share of every batch through the language model. The
+    gradients of the virtual tokens are then summed, and every process takes all of them back
+    through the adaptors, which is a small part of the work. So each computes the numbers that one
+    process alone would, noise included, and the weights, alike everywhere, need not be sent.
+    """
+    process = this_process()
+    share = slice(process.process_index, None, process.num_processes)
+    leaves = [virtual.detach().requires_grad_() for _, virtual, _ in asked]
+    mine = []
+    for (batch, _, mask), leaf in zip(asked, leaves, strict=True):
+        leaf.grad = torch.zeros_like(leaf)
+        part = batch.take(range(len(batch))[share])
+        if len(part):  # a small last batch may not have an item for each process
+            mine.append((part, leaf[share], None if mask is None else mask[share]))
+    totals = torch.zeros(len(asked), device=llm.device)
+    if mine:
+        virtual, mask = _side_by_side([v for _, v, _ in mine], [m for *_, m in mine])
+        losses = llm.losses(
+            virtual,
+            [p for part, *_ in mine for p in part.prompts],
+            [a for part, *_ in mine for a in part.answers],
+            mask,
+        )
+        # means over the label tokens of whole batches, not of shares
+        owner = [n for n, (batch, *_) in enumerate(asked) for _ in range(len(batch))[share]]
+        labels = [llm.count_labels(batch.answers) for batch, *_ in asked]
+        weights = torch.tensor([1 / labels[n] for n in owner], device=llm.device)
+        totals = totals.index_add(0, torch.tensor(owner, device=llm.device), losses * weights)
+        totals.sum().backward()
+    for (_, virtual, _), leaf in zip(asked, leaves, strict=True):
+        virtual.backward(reduce(leaf.grad, "sum"))
+    return list(reduce(totals.detach(), "sum"))
+
+
+def _side_by_side(
+    virtual: Sequence[Tensor], masks: Sequence[Tensor | None]
+) -> tuple[Tensor, Tensor | None]:
+    """Virtual tokens ``[B_i, n_i, H]`` as one ``[B, n, H]``, masked where a row has fewer."""
+    width = max(v.shape[1] for v in virtual)
+    if all(v.shape[1] == width and m is None for v, m in zip(virtual, masks, strict=True)):
+        return torch.cat(list(virtual)), None
+    known = [
+        torch.ones(v.shape[:2], dtype=torch.bool, device=v.device) if m is None else m
+        for v, m in zip(virtual, masks, strict=True)
+    ]
+    return (
+        torch.cat([pad(v, (0, 0, 0, width - v.shape[1])) for v in virtual]),
+        torch.cat([pad(m, (0, width - m.shape[1])) for m in known]),
     )
-    steps = settings.epochs * math.ceil(len(train) / settings.batch_size)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: schedule(step, steps, settings.warmup)
-    )
-    # an answer that is longer than every right one cannot match: cut there, validation is quick
-    longest = max(llm.count_labels([a]) for a in {*val.answers, *train.answers})
-    main = this_process().is_main_process
-    out = Fit(adaptor)
-    best: tuple[float, float] | None = None
-    kept: dict[str, Tensor] = {}
-    for epoch in range(1, settings.epochs + 1):
-        adaptor.train()
-        for weight in adaptor.parameters():  # unlike processors round unlike
-            broadcast(weight.data)
-        losses = []
-        for index in batches(train, settings.batch_size, rng):
-            optimiser.zero_grad(set_to_none=True)
-            losses.append(backward(adaptor, llm, train.take(index)))
-            optimiser.step()
-            scheduler.step()
-            out.steps += 1
-        scores = _validate(adaptor, llm, val, choose_by, longest) if main else (0.0, 0.0)
-        agreed = torch.tensor(scores, dtype=torch.float64, device=llm.device)
+
+
+class _Training:
+    """An adaptor in training, one step at a time; all that it draws comes from its own seed."""
+
+    def __init__(self, llm: FrozenLLM, job: Job):
+        begun = time.perf_counter()
+        self._llm, self._job = llm, job
+        self._random = _Random(job.seed, llm.device)
+        self._order = np.random.default_rng(job.seed)
+        settings = job.settings
+        with self._random:
+            adaptor = Adaptor(
+                job.train.rows.shape[1],
+                llm.hidden_size,
+                job.num_virtual_tokens,
+                settings.hidden,
+                encoder=job.encoder,
+                llm=llm.identity().slug,
+                noise=settings.noise,
+                output_scale=settings.output_scale,
+                activation=settings.activation,
+                condition=llm.hidden_size if job.film else 0,
+                about=dict(job.about or {}),
+            )
+            if settings.standardise:
+                adaptor.standardise_by(job.train.rows)
+            adaptor.to(llm.device)
+            if job.start is not None:
+                learnt = {k: v for k, v in job.start.items() if k.startswith("layers.")}
+                adaptor.load_state_dict(learnt, strict=False)
+            elif settings.warm_start:
+                warm_start(adaptor, llm, job.train, settings.warm_start)
+        self._optimiser = torch.optim.AdamW(
+            adaptor.parameters(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=True,  # of a wide adaptor the plain loop's step takes half as long as all else
+        )
+        steps = settings.epochs * math.ceil(len(job.train) / settings.batch_size)
+        self._scheduler = torch.optim.lr_scheduler.LambdaLR(
+            self._optimiser, lambda step: schedule(step, steps, settings.warmup)
+        )
+        # an answer longer than every right one cannot match: cut there, validation is quick
+        answers = {*job.val.answers, *job.train.answers}
+        self._longest = max(llm.count_labels([a]) for a in answers)
+        self._best: tuple[float, float] | None = None
+        self._kept: dict[str, Tensor] = {}
+        self._losses: list[Tensor] = []
+        self._todo: list[np.ndarray] = []
+        self.out = Fit(adaptor)
+        self.done = False
+        self.out.seconds = time.perf_counter() - begun
+
+    def ask(self) -> Asked:
+        """The next batch, its virtual tokens and their mask."""
+        adaptor, job = self.out.adaptor, self._job
+        if not self._todo:  # an epoch begins
+            adaptor.train()
+            for weight in adaptor.parameters():  # unlike processors round unlike
+                broadcast(weight.data)
+            self._todo = batches(job.train, job.settings.batch_size, self._order)
+        batch = job.train.take(self._todo.pop(0))
+        self._optimiser.zero_grad(set_to_none=True)
+        with self._random:
+            virtual, mask = virtual_tokens(adaptor, batch, self._llm)
+        return batch, virtual, mask
+
+    def update(self, loss: Tensor) -> None:
+        """Step by the gradients that are there."""
+        self._optimiser.step()
+        self._scheduler.step()
+        self._losses.append(loss)
+        self.out.steps += 1
+
+    def close_epoch(self) -> None:
+        """If an epoch has ended, validate it, keep the best, and see whether it was the last."""
+        if self._todo:
+            return
+        begun = time.perf_counter()
+        out, job, main = self.out, self._job, this_process().is_main_process
+        epoch = len(out.history) + 1
+        scores = (0.0, 0.0)
+        if main:
+            scores = _validate(out.adaptor, self._llm, job.val, job.choose_by, self._longest)
+        agreed = torch.tensor(scores, dtype=torch.float64, device=self._llm.device)
         score, logprob = broadcast(agreed).tolist()
-        accuracy = score if choose_by == "exact match" else None
-        row = Epoch(epoch, float(torch.stack(losses).double().mean()), accuracy, logprob)
+        accuracy = score if job.choose_by == "exact match" else None
+        loss = float(torch.stack(self._losses).double().mean())
+        row = Epoch(epoch, loss, accuracy, logprob)
+        self._losses = []
         out.history.append(row)
-        if progress and main:
-            progress(row)
-        if best is None or (score, logprob) > best:
-            best, out.best_epoch = (score, logprob), epoch
-            kept = {k: v.detach().clone() for k, v in adaptor.state_dict().items()}
-        elif epoch - out.best_epoch >= settings.patience:
-            break
-    adaptor.load_state_dict(kept)
-    adaptor.eval()
-    out.seconds = time.perf_counter() - started
-    return out
+        if job.progress and main:
+            job.progress(row)
+        if self._best is None or (score, logprob) > self._best:
+            self._best, out.best_epoch = (score, logprob), epoch
+            self._kept = {k: v.detach().clone() for k, v in out.adaptor.state_dict().items()}
+        late = epoch - out.best_epoch >= job.settings.patience
+        self.done = late or epoch == job.settings.epochs
+        out.seconds += time.perf_counter() - begun
+
+    def result(self) -> Fit:
+        """The best epoch's adaptor."""
+        self.out.adaptor.load_state_dict(self._kept)
+        self.out.adaptor.eval()
+        return self.out
+
+
+class _Random:
+    """A stream of torch's random numbers of its own: inside ``with`` it goes on where it was."""
+
+    def __init__(self, seed: int, device: torch.device):
+        self._cuda = [device] if device.type == "cuda" else []
+        with torch.random.fork_rng(self._cuda):
+            torch.manual_seed(seed)
+            self._states = self._now()
+
+    def _now(self) -> list[Tensor]:
+        return [torch.get_rng_state(), *(torch.cuda.get_rng_state(d) for d in self._cuda)]
+
+    def _set(self, states: Sequence[Tensor]) -> None:
+        torch.set_rng_state(states[0])
+        for device, state in zip(self._cuda, states[1:], strict=True):
+            torch.cuda.set_rng_state(state, device)
+
+    def __enter__(self) -> None:
+        self._outside = self._now()
+        self._set(self._states)
+
+    def __exit__(self, *_: object) -> None:
+        self._states = self._now()
+        self._set(self._outside)
 
 
 def _validate(

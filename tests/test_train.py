@@ -15,7 +15,7 @@ from gemb.evaluate import Examples, predict, surprisal, virtual_tokens
 from gemb.llm import FrozenLLM
 from gemb.metrics import exact_match
 from gemb.profiles import Training
-from gemb.train import batches, fit, schedule, warm_start
+from gemb.train import Job, batches, fit, fit_together, schedule, warm_start
 
 WORDS = ["bird", "dog", "seven", "t-shirt", "up"]
 
@@ -174,6 +174,32 @@ def test_items_of_several_vectors_are_learnt_and_chosen_by_surprisal(llm):
     best = done.history[done.best_epoch - 1].val_logprob
     assert best == max(e.val_logprob for e in done.history) and best > -0.1
     assert accuracy(done.adaptor, llm, data) == 1.0
+
+
+@pytest.mark.slow
+def test_adaptors_trained_together_are_those_trained_alone():
+    """Of other seeds, lengths, widths and numbers of virtual tokens, one with several vectors."""
+    llm = FrozenLLM.load(dtype=torch.float32)
+    rng = np.random.default_rng(5)
+    plain = several(llm, rng, [1] * 10, WORDS * 2)
+    many = several(llm, rng, [1, 3, 2, 1, 2], WORDS)
+    short = Training(hidden=16, epochs=2, batch_size=4, patience=9)
+    jobs = [
+        Job(plain, plain, short, "fake", seed=1),
+        Job(many, many, short.model_copy(update={"epochs": 5}), "fake", seed=2),
+        Job(plain, plain, short.model_copy(update={"hidden": 24}), "fake", 3, seed=1),
+    ]
+    torch.manual_seed(99)  # what is drawn elsewhere is nobody's business
+    ended = list(fit_together(llm, jobs))
+    assert [number for number, _ in ended][-1] == 1  # the longest comes last
+    for number, together in ended:
+        ((_, alone),) = fit_together(llm, [jobs[number]])
+        assert together.steps == alone.steps and len(together.history) == len(alone.history)
+        for a, b in zip(together.history, alone.history, strict=True):
+            assert a.train_loss == pytest.approx(b.train_loss, rel=1e-3)
+            assert a.val_accuracy == b.val_accuracy
+        for a, b in zip(together.adaptor.parameters(), alone.adaptor.parameters(), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.slow

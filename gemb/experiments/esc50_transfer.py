@@ -7,6 +7,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from gemb.experiments.runs import Outcome, Run
 from gemb.llm import Answer, FrozenLLM
 from gemb.metrics import Bootstrap
 from gemb.profiles import Profile, Sizes
+from gemb.progress import progress
 from gemb.records import CategoryResult, Score, TransferResult
 
 log = logging.getLogger(__name__)
@@ -100,11 +102,17 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.Transfe
     ways = [_plan(profile, way, llm) for way in (OFFICIAL if official else (HERE,))]
     todo = [r for w in ways for r in w.planned.values()]
     say(f"{len(todo)} trainings, {sum(runs.load(r) is not None for r in todo)} done before")
+    each = [
+        (r, partial(getattr, w.data[name], "vectors"))
+        for w in ways
+        for (name, *_), r in w.planned.items()
+    ]
+    fresh = {r.key: r.passes for r in todo if runs.load(r) is None}
+    with progress("transfer", sum(fresh.values())) as bar:
+        found = runs.together(each, llm, bar)
     transfers, seconds = [], 0.0
     for way in ways:
-        done = {
-            key: runs.execute(r, way.data[key[0]].vectors, llm) for key, r in way.planned.items()
-        }
+        done = {key: found[r.key] for key, r in way.planned.items()}
         transfers.append(_transfer(profile, way, done, llm))
         seconds += sum(o.train_seconds + o.answer_seconds for o in done.values())
     first = ways[0].main

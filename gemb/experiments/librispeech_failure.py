@@ -146,11 +146,9 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.OpenVoc
     fresh = [j for j in jobs if runs.load(j.run) is None]
     say(f"{len(jobs)} trainings, {len(jobs) - len(fresh)} done before")
     with progress("open vocabulary", sum(j.run.passes for j in fresh)) as bar:
-        for job in jobs:
-            new = runs.load(job.run) is None
-            # vectors are looked up only for what is trained: frames are large
-            job.outcome = runs.execute(job.run, job.vectors() if new else {}, llm)
-            bar.update(job.run.passes if new else 0)
+        done = runs.together([(j.run, j.vectors) for j in jobs], llm, bar)
+    for job in jobs:
+        job.outcome = done[job.run.key]
     record = records.OpenVocabularyRecord(
         provenance=records.provenance(
             profile,

@@ -7,6 +7,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -83,30 +84,43 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.Multita
         _run(profile, t, data[t.encoder], llm, keys, _names(t, data[t.encoder])) for t in planned
     ]
     everything = [*singles.values(), *shared]
-    todo = {r.key: r.passes for r in everything if runs.load(r) is None}
+    fresh = {r.key for r in everything if runs.load(r) is None}
     say(
-        f"{len(everything)} trainings, {len(everything) - len(todo)} done before, and "
+        f"{len(everything)} trainings, {len(everything) - len(fresh)} done before, and "
         f"{len(sizes.rescue_tokens)} that confirm the best"
     )
-    # which ones are confirmed is known at the end: each counts as a training with nothing changed
-    passes = max(r.passes for t, r in zip(planned, shared, strict=True) if t.group == "sweep")
-    total = sum(todo.values()) + len(sizes.rescue_tokens) * passes
-    outcomes, done = {}, []
-    with progress("one adaptor for all", total) as bar:
-        for key, run in singles.items():
-            outcomes[key] = _execute(run, data[key[0]], llm)
-            bar.update(todo.pop(run.key, 0))
-        for trial, run in zip(planned, shared, strict=True):
-            done.append(_trial(profile, trial, data[trial.encoder], llm, keys))
-            bar.update(todo.pop(run.key, 0))  # some trials are one and the same training
-        for best in winners(done, sizes.encoders[0]):
-            confirm = replace(
-                next(t for t in planned if (t.name, t.encoder) == (best.name, best.encoder)),
-                group="confirmation",
-                seed=profile.seeds[0] + 1,
-            )
-            done.append(_trial(profile, confirm, data[confirm.encoder], llm, keys))
-            bar.update(passes)
+    looked_up = {name: partial(getattr, data[name], "vectors") for name in sizes.encoders}
+
+    def execute(some: Sequence[Run], names: Iterable[str], label: str) -> dict[str, Outcome]:
+        left = {r.key: r.passes for r in some if runs.load(r) is None}  # some are one training
+        with progress(label, sum(left.values())) as bar:
+            each = [(r, looked_up[name]) for r, name in zip(some, names, strict=True)]
+            return runs.together(each, llm, bar)
+
+    names = [*(name for name, _ in singles), *(t.encoder for t in planned)]
+    found = execute(everything, names, "one adaptor for all")
+    outcomes = {key: found[run.key] for key, run in singles.items()}
+    done = [
+        _trial(profile, t, data[t.encoder], llm, r, found[r.key])
+        for t, r in zip(planned, shared, strict=True)
+    ]
+    # which ones are confirmed is known only now
+    confirming = [
+        replace(
+            next(t for t in planned if (t.name, t.encoder) == (best.name, best.encoder)),
+            group="confirmation",
+            seed=profile.seeds[0] + 1,
+        )
+        for best in winners(done, sizes.encoders[0])
+    ]
+    again = [
+        _run(profile, t, data[t.encoder], llm, keys, _names(t, data[t.encoder])) for t in confirming
+    ]
+    found |= execute(again, [t.encoder for t in confirming], "the best again")
+    done += [
+        _trial(profile, t, data[t.encoder], llm, r, found[r.key])
+        for t, r in zip(confirming, again, strict=True)
+    ]
     record = records.MultitaskRecord(
         provenance=records.provenance(
             profile,
@@ -128,7 +142,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.Multita
         seconds=sum(o.train_seconds for o in outcomes.values())
         # some trials are one and the same training
         + sum({(t.encoder, t.validation): t.seconds for t in done}.values()),
-        swap=_swap(profile, planned, data[sizes.encoders[0]], llm, keys),
+        swap=_swap(profile, planned, data[sizes.encoders[0]], llm, keys, found),
     )
     records.write(record, cache_dir() / "records" / f"multitask_scaling.{profile.name}.json")
     return record
@@ -341,17 +355,10 @@ def _media_last(item: Item) -> Item:
     return replace(item, meta={**item.meta, "prompt": item.meta["prompt"] + " {media}"})
 
 
-def _execute(run: Run, data: Data, llm: FrozenLLM) -> Outcome:
-    return runs.execute(run, data.vectors, llm)
-
-
 def _trial(
-    profile: Profile, trial: Trial, data: Data, llm: FrozenLLM, singles: Mapping[str, str]
+    profile: Profile, trial: Trial, data: Data, llm: FrozenLLM, run: Run, outcome: Outcome
 ) -> records.Trial:
-    """Train (or read back) a trial and score it task by task."""
-    names = _names(trial, data)
-    run = _run(profile, trial, data, llm, singles, names)
-    outcome = _execute(run, data, llm)
+    """Score a trial task by task."""
     by_task: dict[str, list[int]] = defaultdict(list)
     for number, item in enumerate(run.fold.test):
         by_task[item.meta["task"]].append(number)
@@ -369,7 +376,7 @@ def _trial(
         num_virtual_tokens=trial.k,
         hidden=hidden,
         parameters=parameters,
-        tasks=len(names),
+        tasks=len(_names(trial, data)),
         passes=len(outcome.history) * len(run.fold.train),
         seconds=outcome.train_seconds,
         changed={k: v for k, v in trial.changed.items() if k != "equal"}
@@ -421,6 +428,7 @@ def _swap(
     data: Data,
     llm: FrozenLLM,
     singles: Mapping[str, str],
+    outcomes: Mapping[str, Outcome],
 ) -> list[dict]:
     """The same clips asked with either prompt: does the prompt decide what is answered?"""
     if not set(SWAPPED) <= set(data.folds):
@@ -431,7 +439,7 @@ def _swap(
         if trial.group != "sweep" or trial.encoder != profile.multitask.encoders[0]:
             continue
         run = _run(profile, trial, data, llm, singles, list(data.folds))
-        adaptor = runs.adaptor_of(run, _execute(run, data, llm)).to(llm.device)
+        adaptor = runs.adaptor_of(run, outcomes[run.key]).to(llm.device)
         for asked in SWAPPED:
             about = [_asked(i, asked, tasks.get(asked).prompt) for i in clips]
             texts = [

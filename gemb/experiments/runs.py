@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -26,9 +26,9 @@ from gemb.encoders import Encoder
 from gemb.evaluate import Examples, predict, surprisal
 from gemb.llm import FrozenLLM
 from gemb.profiles import Training
-from gemb.progress import progress
+from gemb.progress import Bar, progress
 from gemb.store import Store
-from gemb.train import Choice, fit
+from gemb.train import Choice, Fit, Job, fit_together
 
 # Raise when a change to the code changes what a training gives, or what a baseline answers.
 VERSION = 3
@@ -272,11 +272,63 @@ def mismatch(items: Sequence[Item], seed: int) -> np.ndarray:
     return out
 
 
-def execute(run: Run, vectors: dict[str, np.ndarray], llm: FrozenLLM) -> Outcome:
-    """Train, answer, and keep the outcome (with the adaptor's weights); or read it back."""
-    done = load(run)
-    if done is not None:
-        return done
+# Trainings that share the passes through the language model; more of them gain little.
+TOGETHER = 4
+
+Vectors = dict[str, np.ndarray]  # by the media's key
+
+
+def together(
+    todo: Iterable[tuple[Run, Callable[[], Vectors]]],
+    llm: FrozenLLM,
+    bar: Bar,
+    count: int | None = None,
+) -> dict[str, Outcome]:
+    """Train, answer and keep every run's outcome, or read it back; by key.
+
+    Args:
+        todo: Runs with what looks their vectors up, which is asked only for runs that are trained.
+        llm: The language model.
+        bar: Told of every item that was trained on.
+        count: Runs that are trained at a time.
+    """
+    out: dict[str, Outcome] = {}
+    group: list[tuple[Run, Vectors]] = []
+
+    def finish() -> None:
+        for (run, _), outcome in zip(group, _execute(group, llm, bar), strict=True):
+            out[run.key] = outcome
+        group.clear()
+
+    for run, vectors in todo:
+        waiting = {r.key for r, _ in group}
+        if run.key in out or run.key in waiting:
+            continue
+        done = load(run)
+        if done is not None:
+            out[run.key] = done
+            continue
+        if len(group) == (count or TOGETHER) or waiting & set(run.start):
+            finish()
+        group.append((run, vectors()))
+    if group:
+        finish()
+    return out
+
+
+def _execute(group: Sequence[tuple[Run, Vectors]], llm: FrozenLLM, bar: Bar) -> list[Outcome]:
+    """Train together, and keep each outcome as soon as it is there."""
+    out: dict[int, Outcome] = {}
+    jobs = [_job(run, vectors, llm, bar) for run, vectors in group]
+    for number, fitted in fit_together(llm, jobs):
+        run, vectors = group[number]
+        out[number] = _keep(run, fitted, vectors, llm)
+        bar.update(run.passes - len(fitted.history) * len(run.fold.train))  # if it stopped early
+    return [out[number] for number in range(len(group))]
+
+
+def _job(run: Run, vectors: Vectors, llm: FrozenLLM, bar: Bar) -> Job:
+    """What is trained for a run."""
     fold = run.fold
     train_set, val_set = (examples(run, part, vectors, llm) for part in (fold.train, fold.val))
     if run.variant == "shuffled labels":
@@ -285,8 +337,7 @@ def execute(run: Run, vectors: dict[str, np.ndarray], llm: FrozenLLM) -> Outcome
             Examples(s.vectors, s.prompts, list(rng.permutation(np.array(s.answers, object))))
             for s in (train_set, val_set)
         )
-    fitted = fit(
-        llm,
+    return Job(
         train_set,
         val_set,
         run.trained_with,
@@ -296,7 +347,13 @@ def execute(run: Run, vectors: dict[str, np.ndarray], llm: FrozenLLM) -> Outcome
         choose_by=run.choose_by,
         film=run.film,
         start=_mean_of(run.start) if run.start else None,
+        progress=lambda _: bar.update(len(fold.train)),
     )
+
+
+def _keep(run: Run, fitted: Fit, vectors: Vectors, llm: FrozenLLM) -> Outcome:
+    """Ask the trained adaptor about the test items, and write down all of it."""
+    fold = run.fold
     started = time.perf_counter()
     asked = [*fold.test, *fold.extra]
     test_set = examples(run, asked, vectors, llm)
@@ -348,14 +405,8 @@ def adaptor_of(run: Run, outcome: Outcome) -> Adaptor:
 
 
 def execute_all(
-    todo: Sequence[Run], vectors: dict[str, np.ndarray], llm: FrozenLLM, label: str
+    todo: Sequence[Run], vectors: Vectors, llm: FrozenLLM, label: str
 ) -> dict[str, Outcome]:
     """Every run's outcome by key, with progress."""
-    out: dict[str, Outcome] = {}
     with progress(label, sum(r.passes for r in todo if load(r) is None)) as bar:
-        for run in todo:
-            new = run.key not in out and load(run) is None
-            out[run.key] = execute(run, vectors, llm)
-            if new:
-                bar.update(run.passes)
-    return out
+        return together([(run, lambda: vectors) for run in todo], llm, bar)

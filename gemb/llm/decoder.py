@@ -106,7 +106,7 @@ class PackedDecoder:
         )
         self._prefixes: OrderedDict[tuple[int, ...], list[SharedPrefix]] = OrderedDict()
 
-    def loss(self, batch: Packed, labels: Sequence[tuple[int, ...]]) -> Tensor:
+    def losses(self, batch: Packed, labels: Sequence[tuple[int, ...]]) -> Tensor:
         x, lengths, shared = batch.embeds, batch.lengths, len(batch.prefix)
         # All that is copied to a GPU is copied before the layers: a copy waits for what runs there.
         targets = torch.tensor(list(chain(*labels)), device=x.device)

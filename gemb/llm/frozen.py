@@ -175,12 +175,23 @@ class FrozenLLM:
             A float32 scalar, the mean over all label tokens of the batch,
             differentiable with respect to ``virtual`` and nothing else.
         """
+        return self.losses(virtual, prompts, answers, mask).sum() / self.count_labels(answers)
+
+    def losses(
+        self,
+        virtual: Tensor,
+        prompts: Sequence[Prompt],
+        answers: Sequence[str],
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """The summed cross-entropy of each answer, float32 ``[B]``; as :meth:`loss`."""
         targets = [(*self._answer_tokens(answer), self._end_of_turn) for answer in answers]
         if len(targets) != len(prompts):
             raise ValueError(f"{len(prompts)} prompts, but {len(targets)} answers")
         # The last label, the end of turn, is predicted and never read.
         decoder, batch = self._pack(virtual, prompts, [t[:-1] for t in targets], mask)
-        return decoder.loss(batch, targets)
+        rows = decoder.losses(batch, targets).split([len(t) for t in targets])
+        return torch.stack([row.sum() for row in rows])
 
     @torch.no_grad()
     def answer(

@@ -27,7 +27,7 @@ class GenericDecoder:
         self.model = model
         self._accepts = set(inspect.signature(model.forward).parameters)
 
-    def loss(self, batch: Packed, labels: Sequence[tuple[int, ...]]) -> Tensor:
+    def losses(self, batch: Packed, labels: Sequence[tuple[int, ...]]) -> Tensor:
         padded, mask = self._left_padded(batch)
         width, last = padded.shape[1], max(map(len, labels))
         arguments: dict[str, Any] = {"inputs_embeds": padded, "attention_mask": mask}
@@ -41,7 +41,7 @@ class GenericDecoder:
         counts = torch.tensor([len(row) for row in labels], device=padded.device)
         labelled = torch.arange(last, 0, -1, device=padded.device) <= counts[:, None]
         targets = torch.tensor(list(chain(*labels)), device=padded.device)
-        return F.cross_entropy(logits[labelled].float(), targets)
+        return F.cross_entropy(logits[labelled].float(), targets, reduction="none")
 
     @torch.no_grad()
     def greedy(

@@ -316,9 +316,9 @@ def backward(grad: Tensor, saved: Saved, layer: Layer, rows: Rows, queries: Quer
 
 
 class HeadLoss(torch.autograd.Function):
-    """Mean cross-entropy of ``targets [L]`` given the last layer's output ``[L, H]``.
+    """Cross-entropies ``[L]`` of ``targets [L]`` given the last layer's output ``[L, H]``.
 
-    The gradient is made along with the loss, from the same probabilities, so
+    The gradients are made along with the losses, from the same probabilities, so
     that nothing as large as the vocabulary waits for the backward pass; rows go
     through in groups for the same reason.
     """
@@ -341,14 +341,13 @@ class HeadLoss(torch.autograd.Function):
                 p.scatter_add_(1, target[:, None], p.new_full((len(target), 1), -1.0))
                 gradients.append(head.backward(p.to(part.dtype)))
         if gradients:
-            dh = torch.cat(gradients).div_(len(targets))
-            ctx.gradient = norm.backward(dh, x, r, residual=None)
-        return torch.cat(losses).mean()
+            ctx.gradients = norm.backward(torch.cat(gradients), x, r, residual=None)
+        return torch.cat(losses)[:, 0]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
-        return ctx.gradient * grad.to(ctx.gradient.dtype), None, None, None
+        return ctx.gradients * grad[:, None].to(ctx.gradients.dtype), None, None, None
 
 
 def _project(h: Tensor, layer: Layer, index: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:

@@ -31,8 +31,11 @@ class Packed:
 class Decoder(Protocol):
     """What runs a batch through the language model."""
 
-    def loss(self, batch: Packed, labels: Sequence[tuple[int, ...]]) -> Tensor:
-        """Mean cross-entropy of ``labels[i]``, predicted by as many last tokens of sequence i."""
+    def losses(self, batch: Packed, labels: Sequence[tuple[int, ...]]) -> Tensor:
+        """Cross-entropies of all labels, ``[L]`` float32, answer after answer.
+
+        ``labels[i]`` are predicted by as many last tokens of sequence i.
+        """
         ...
 
     def greedy(

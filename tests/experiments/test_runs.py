@@ -119,13 +119,14 @@ def test_what_was_interrupted_goes_on_without_training_anything_again(monkeypatc
     vectors = {n: np.ones((1, 4), np.float32) for n in "abc"}
     trained, interrupts = [], [KeyboardInterrupt]
 
-    def fit(*_, seed, **__):
-        if seed == 2 and interrupts:
-            raise interrupts.pop()  # in the middle of the third training
-        trained.append(seed)
-        return Fit(Adaptor(4, 6, hidden=2), [Epoch(1, 0.1, 1.0, -0.1)], best_epoch=1)
+    def fit_together(_, jobs):
+        for number, job in enumerate(jobs):
+            if job.seed == 2 and interrupts:
+                raise interrupts.pop()  # in the middle of the third training
+            trained.append(job.seed)
+            yield number, Fit(Adaptor(4, 6, hidden=2), [Epoch(1, 0.1, 1.0, -0.1)], best_epoch=1)
 
-    monkeypatch.setattr(runs, "fit", fit)
+    monkeypatch.setattr(runs, "fit_together", fit_together)
     monkeypatch.setattr(runs, "predict", lambda *_, **__: [Answer("a", -0.1, 1, True)])
     with pytest.raises(KeyboardInterrupt):
         runs.execute_all(todo, vectors, Echo(), "test")
