@@ -287,6 +287,7 @@ class _Training:
 
     def __init__(self, llm: FrozenLLM, job: Job):
         begun = time.perf_counter()
+        self._main = this_process().is_main_process  # first of all: it makes them a group
         self._llm, self._job = llm, job
         self._random = _Random(job.seed, llm.device)
         self._order = np.random.default_rng(job.seed)
@@ -360,7 +361,7 @@ class _Training:
         if self._todo:
             return
         begun = time.perf_counter()
-        out, job, main = self.out, self._job, this_process().is_main_process
+        out, job, main = self.out, self._job, self._main
         epoch = len(out.history) + 1
         scores = (0.0, 0.0)
         if main:
