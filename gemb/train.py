@@ -248,17 +248,18 @@ def _backward(llm: FrozenLLM, asked: Sequence[Asked]) -> list[Tensor]:
     totals = torch.zeros(len(asked), device=llm.device)
     if mine:
         virtual, mask = _side_by_side([v for _, v, _ in mine], [m for *_, m in mine])
+        # means over the label tokens of whole batches, not of shares
+        owner = [n for n, (batch, *_) in enumerate(asked) for _ in range(len(batch))[share]]
+        labels = [llm.count_labels(batch.answers) for batch, *_ in asked]
+        weights = torch.tensor([1 / labels[n] for n in owner], device=llm.device)
+        index = torch.tensor(owner, device=llm.device)
         losses = llm.losses(
             virtual,
             [p for part, *_ in mine for p in part.prompts],
             [a for part, *_ in mine for a in part.answers],
             mask,
         )
-        # means over the label tokens of whole batches, not of shares
-        owner = [n for n, (batch, *_) in enumerate(asked) for _ in range(len(batch))[share]]
-        labels = [llm.count_labels(batch.answers) for batch, *_ in asked]
-        weights = torch.tensor([1 / labels[n] for n in owner], device=llm.device)
-        totals = totals.index_add(0, torch.tensor(owner, device=llm.device), losses * weights)
+        totals = totals.index_add(0, index, losses * weights)
         totals.sum().backward()
     for (_, virtual, _), leaf in zip(asked, leaves, strict=True):
         virtual.backward(reduce(leaf.grad, "sum"))

@@ -190,10 +190,10 @@ class FrozenLLM:
             raise ValueError(f"{len(prompts)} prompts, but {len(targets)} answers")
         # The last label, the end of turn, is predicted and never read.
         decoder, batch = self._pack(virtual, prompts, [t[:-1] for t in targets], mask)
-        losses = decoder.losses(batch, targets)
         owner = [n for n, labels in enumerate(targets) for _ in labels]
-        total = losses.new_zeros(len(targets))
-        return total.index_add(0, torch.tensor(owner, device=losses.device), losses)
+        index = torch.tensor(owner, device=batch.embeds.device)
+        losses = decoder.losses(batch, targets)
+        return losses.new_zeros(len(targets)).index_add(0, index, losses)
 
     @torch.no_grad()
     def answer(
