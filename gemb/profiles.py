@@ -184,7 +184,11 @@ class Profile(_Strict):
     ablation_tasks: tuple[str, ...] = Field(
         default=(), description="tasks trained without the warm start too, and with it alone"
     )
+    longer_tasks: tuple[str, ...] = Field(
+        default=(), description="tasks trained three times as long too"
+    )
     control_tasks: tuple[str, ...] = ("clothing", "words")
+    shuffles: int = Field(default=1, gt=0, description="trainings on shuffled labels, a control")
     control_train: int = Field(default=300, description="training items of a control, at most")
     curve_tasks: tuple[str, ...] = ("clothing", "words")
     curve_sizes: tuple[int, ...] = ()
@@ -391,7 +395,9 @@ PROFILES: dict[str, Profile] = {
             },
             noise_by_task=NOISE,
             control_train=120,
+            shuffles=5,
             ablation_tasks=("clothing",),
+            longer_tasks=FOLD_TASKS,
             curve_sizes=(100, 200),
             sentences=Sentences(
                 train=800,
@@ -441,7 +447,7 @@ PROFILES: dict[str, Profile] = {
             },
             training=PLAIN,
             control_train=500,
-            ablation_tasks=(),
+            shuffles=5,
             curve_sizes=(100, 300, 1000),
             # a thousand sentences, as the study has; of each three views are embedded. LibriSpeech
             # has one reader a sentence, so none can be recognised again in another voice, and the

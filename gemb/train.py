@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -193,30 +193,42 @@ def fit(
     return fitted
 
 
-def fit_together(llm: FrozenLLM, jobs: Sequence[Job]) -> Iterator[tuple[int, Fit]]:
-    """Train several adaptors at once, each as :func:`fit` would train it alone.
+def fit_together(
+    llm: FrozenLLM, jobs: Iterable[Job | None], at_once: int = 4
+) -> Iterator[tuple[int, Fit]]:
+    """Train several adaptors side by side, each as :func:`fit` would train it alone.
 
     The language model is frozen and reads sequence by sequence, so one pass of it serves a batch
     of every adaptor; the batches of a single one are too small to fill the machine. An adaptor's
     order, noise and weights do not depend on which others are trained beside it, but for the
     rounding of products of another size. Its ``seconds`` are its share.
 
+    Args:
+        llm: As for :func:`fit`.
+        jobs: Each is asked for when there is room for it. ``None`` is not counted: what comes
+            next has to wait for a job that is still being trained.
+        at_once: So many side by side, at most. More than four gain little on two cores.
+
     Yields:
         Number and result of each job, as soon as it has ended.
     """
-    trainings = [_Training(llm, job) for job in jobs]
-    while going := [t for t in trainings if not t.done]:
-        begun = time.perf_counter()
-        losses = _backward(llm, [t.ask() for t in going])
-        for training, loss in zip(going, losses, strict=True):
+    waiting, begun = iter(jobs), 0
+    going: dict[int, _Training] = {}
+    while True:
+        while len(going) < at_once and (job := next(waiting, None)):
+            going[begun], begun = _Training(llm, job), begun + 1
+        if not going:
+            return
+        started = time.perf_counter()
+        losses = _backward(llm, [t.ask() for t in going.values()])
+        for training, loss in zip(going.values(), losses, strict=True):
             training.update(loss)
-        share = (time.perf_counter() - begun) / len(going)
-        for training in going:
+        share = (time.perf_counter() - started) / len(going)
+        for training in going.values():
             training.out.seconds += share
             training.close_epoch()
-        for number, training in enumerate(trainings):
-            if training in going and training.done:
-                yield number, training.result()
+        for number in [n for n, training in going.items() if training.done]:
+            yield number, going.pop(number).result()
 
 
 # A batch, its virtual tokens and their mask.

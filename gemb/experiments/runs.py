@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -272,59 +272,44 @@ def mismatch(items: Sequence[Item], seed: int) -> np.ndarray:
     return out
 
 
-# Trainings that share the passes through the language model; more of them gain little.
-TOGETHER = 4
-
 Vectors = dict[str, np.ndarray]  # by the media's key
 
 
 def together(
-    todo: Iterable[tuple[Run, Callable[[], Vectors]]],
-    llm: FrozenLLM,
-    bar: Bar,
-    count: int | None = None,
+    todo: Iterable[tuple[Run, Callable[[], Vectors]]], llm: FrozenLLM, bar: Bar
 ) -> dict[str, Outcome]:
-    """Train, answer and keep every run's outcome, or read it back; by key.
+    """Train several at once, answer and keep every run's outcome, or read it back; by key.
 
     Args:
         todo: Runs with what looks their vectors up, which is asked only for runs that are trained.
+            One that starts from others' weights comes after them.
         llm: The language model.
         bar: Told of every item that was trained on.
-        count: Runs that are trained at a time.
     """
     out: dict[str, Outcome] = {}
-    group: list[tuple[Run, Vectors]] = []
+    begun: list[tuple[Run, Vectors]] = []
 
-    def finish() -> None:
-        for (run, _), outcome in zip(group, _execute(group, llm, bar), strict=True):
-            out[run.key] = outcome
-        group.clear()
+    def jobs() -> Iterator[Job | None]:
+        known: set[str] = set()
+        for run, look_up in todo:
+            if run.key in known:
+                continue
+            known.add(run.key)
+            done = load(run)
+            if done is not None:
+                out[run.key] = done
+                continue
+            while ({r.key for r, _ in begun} - out.keys()) & set(run.start):
+                yield None
+            begun.append((run, look_up()))
+            yield _job(*begun[-1], llm, bar)
 
-    for run, vectors in todo:
-        waiting = {r.key for r, _ in group}
-        if run.key in out or run.key in waiting:
-            continue
-        done = load(run)
-        if done is not None:
-            out[run.key] = done
-            continue
-        if len(group) == (count or TOGETHER) or waiting & set(run.start):
-            finish()
-        group.append((run, vectors()))
-    if group:
-        finish()
-    return out
-
-
-def _execute(group: Sequence[tuple[Run, Vectors]], llm: FrozenLLM, bar: Bar) -> list[Outcome]:
-    """Train together, and keep each outcome as soon as it is there."""
-    out: dict[int, Outcome] = {}
-    jobs = [_job(run, vectors, llm, bar) for run, vectors in group]
-    for number, fitted in fit_together(llm, jobs):
-        run, vectors = group[number]
-        out[number] = _keep(run, fitted, vectors, llm)
+    for number, fitted in fit_together(llm, jobs()):
+        run, vectors = begun[number]
+        begun[number] = (run, {})  # frames are large
+        out[run.key] = _keep(run, fitted, vectors, llm)
         bar.update(run.passes - len(fitted.history) * len(run.fold.train))  # if it stopped early
-    return [out[number] for number in range(len(group))]
+    return out
 
 
 def _job(run: Run, vectors: Vectors, llm: FrozenLLM, bar: Bar) -> Job:

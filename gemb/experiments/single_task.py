@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 CONTROLS = ("shuffled labels", "random vectors", "constant vector")
 # what of the adaptor's training is taken away, all else equal
 ABLATIONS = ("cold-started adaptor", "untrained adaptor")
+LONGER = "longer-trained adaptor"
 
 
 @dataclass
@@ -164,15 +165,12 @@ def plan(profile: Profile) -> Plan:
             for number, fold in enumerate(folds):
                 # a random split is redrawn with each seed; a fixed one is kept for all
                 seeds = (profile.seeds[number],) if protocol == "random" else profile.seeds
-                for seed in seeds:
-                    todo += [
-                        _run(profile, ready, protocol, number, seed, variant, fold, slug, llm)
-                        for variant in _variants(profile, ready.task.name, protocol, seed)
-                    ]
-                    if protocol == "leak-free" and number == 0 and seed == profile.seeds[0]:
-                        full = todo[-1]
+                for seed, variant in _variants(profile, ready.task.name, protocol, seeds):
+                    run = _run(profile, ready, protocol, number, seed, variant, fold, slug, llm)
+                    todo.append(run)
+                    if (protocol, number, seed, variant) == ("leak-free", 0, seeds[0], "adaptor"):
                         todo += [
-                            replace(full, variant="adaptor", fold=_first(fold, n), mismatch=False)
+                            replace(run, fold=_first(fold, n), mismatch=False)
                             for n in _curve_sizes(profile, ready.task.name, fold)
                         ]
     # what the main table needs comes first, so that an interrupted run can show the most
@@ -180,17 +178,28 @@ def plan(profile: Profile) -> Plan:
     return Plan(profile, prepared, todo, slug, llm, seconds)
 
 
-def _variants(profile: Profile, task: str, protocol: str, seed: int) -> list[str]:
-    """The adaptor always; all else with the first seed of the fixed split."""
+def _variants(
+    profile: Profile, task: str, protocol: str, seeds: Sequence[int]
+) -> list[tuple[int, str]]:
+    """Seeds and variants: the adaptor with each seed; all else of the fixed split, with the first.
+
+    Labels are shuffled more than once, for one shuffle may leave a class its own answer by luck.
+    """
     out = ["adaptor"]
-    if protocol == "leak-free" and seed == profile.seeds[0]:
+    if protocol == "leak-free":
         if task in profile.linear_tasks:
             out.append("linear adaptor")
         if task in profile.ablation_tasks:
             out += ABLATIONS
+        if task in profile.longer_tasks:
+            out.append(LONGER)
         if task in profile.control_tasks:
             out += CONTROLS
-    return out
+    listed = [(seeds[0], variant) for variant in out]
+    listed += [(seed, "adaptor") for seed in seeds[1:]]
+    if CONTROLS[0] in out:
+        listed += [(seeds[0] + n, CONTROLS[0]) for n in range(1, profile.shuffles)]
+    return listed
 
 
 def _curve_sizes(profile: Profile, task: str, fold: Fold) -> list[int]:
@@ -214,8 +223,11 @@ def _run(
     llm: FrozenLLM,
 ) -> Run:
     task = ready.task
+    settings = profile.training_of(task.name)
     if variant in CONTROLS:
         fold = Fold(fold.train[: profile.control_train], fold.val, fold.test)
+    if variant == LONGER:
+        settings = settings.model_copy(update={"epochs": 3 * settings.epochs})
     return Run(
         task=task.name,
         prompt=task.prompt,
@@ -224,7 +236,7 @@ def _run(
         seed=seed,
         variant=variant,
         fold=fold,
-        settings=profile.training_of(task.name),
+        settings=settings,
         num_virtual_tokens=profile.num_virtual_tokens,
         encoder=slug,
         vectors=ready.loaded.source,

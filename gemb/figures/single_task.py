@@ -197,7 +197,7 @@ def gap_table(record: SingleTaskRecord) -> Shown:
         regression = method_of(result, "logistic regression")
         if result.protocol != "leak-free" or regression is None or regression.difference is None:
             continue
-        head = method_of(result, "MLP head")
+        head, longer = method_of(result, "MLP head"), method_of(result, LONGER)
         rows.append(
             {
                 "task": title_of(result),
@@ -208,6 +208,9 @@ def gap_table(record: SingleTaskRecord) -> Shown:
                 "validation, the last epoch but one to the last": " to ".join(
                     "–" if v is None else f"{100 * v:.1f}" for v in _last_epochs(result)
                 ),
+                "adaptor − trained three times as long": percent(longer.difference)
+                if longer
+                else "–",
             }
         )
     return table(
@@ -218,7 +221,9 @@ def gap_table(record: SingleTaskRecord) -> Shown:
         "like the adaptor's and no language model: what both lose against logistic regression is "
         "lost to overfitting. Where the validation accuracy (per cent, mean of all trainings) "
         "still rises in the last epoch, the adaptor had too few steps; where it does not, more "
-        "epochs may still help, for the learning rate falls to nothing by then. The baselines' "
+        "epochs may still help, for the learning rate falls to nothing by then: what three times "
+        "as many give, with a learning rate that falls as much more slowly, is of one seed. The "
+        "baselines' "
         f"penalties are chosen for each task on validation items, {_noise_chosen(record)} "
         + STARRED,
     )
@@ -308,7 +313,7 @@ def splits_table(record: SingleTaskRecord) -> Shown:
 
 def others_table(record: SingleTaskRecord) -> Shown:
     """Baselines that do not look at the vector at all, and ceilings."""
-    known = {"adaptor", *BASELINES, *ABLATIONS}
+    known = {"adaptor", *BASELINES, *ABLATIONS, LONGER}
     rows = [
         {
             "task": title_of(r),
@@ -378,6 +383,7 @@ def controls_table(record: SingleTaskRecord) -> Shown:
                     if found.method == "adaptor"
                     else found.method,
                     "exact match": percent(found.accuracy),
+                    "± over trainings": _spread(found.accuracy),
                     "macro": percent(found.macro_accuracy),
                     "majority": f"{100 * majority:.1f}",
                     "1/classes": f"{100 * chance:.1f}",
@@ -389,7 +395,8 @@ def controls_table(record: SingleTaskRecord) -> Shown:
         "single_task_controls",
         "Controls in per cent: without the right vector nothing should be left but chance. "
         f"{_how_controlled(record)} Intervals are over test items alone: with shuffled labels a "
-        "whole class may fall to its own answer by luck, which moves a task of n answers by 1/n. "
+        "whole class may fall to its own answer by luck, which moves one shuffle of a task of n "
+        "answers by 1/n. "
         "Answers outside the set take a control below chance, and mismatched vectors, always those "
         "of another answer, take a good adaptor far below it. " + STARRED,
     )
@@ -398,12 +405,15 @@ def controls_table(record: SingleTaskRecord) -> Shown:
 def _how_controlled(record: SingleTaskRecord) -> str:
     most = record.provenance.settings.get("control_train")
     few = f" on at most {most} items" if most else ""
+    shuffles = record.provenance.settings.get("shuffles", 1)
+    shuffled = "Shuffled labels" if shuffles == 1 else f"Labels shuffled {shuffles} times"
     return (
-        f"Shuffled labels, random and constant vectors are one training each{few}; mismatched "
+        f"{shuffled}, random and constant vectors are one training each{few}; mismatched "
         "vectors are asked of the adaptor's own trainings, and the blind prompt of none."
     )
 
 
+LONGER = "longer-trained adaptor"
 ABLATIONS = {
     "adaptor": "as everywhere: warm start, then training",
     "linear adaptor": "the same without GELU: one linear map",
@@ -460,10 +470,12 @@ def cost_table(record: SingleTaskRecord) -> Shown:
         "single_task_cost",
         "What a task takes here. Embedding is from raw media, by the seconds an item that it took "
         "when the vectors were made; 0 where they are released ones. Training and answering are "
-        "means over folds and seeds. The price is that of embedding, by the list and the tokens "
+        "means over folds and seeds; several adaptors are trained side by side, and a training's "
+        "seconds are its share. The price is that of embedding, by the list and the tokens "
         "estimated of the media; an encoder that runs here costs nothing. Last column: of the "
-        "first 16 test items; in float32 it is 0, in bfloat16 products are rounded differently in "
-        f"batches of different sizes. {STARRED}",
+        f"first {record.provenance.settings.get('answered_alone', 16)} test items; in float32 it "
+        "is 0, in bfloat16 products are rounded differently in batches of different sizes. "
+        + STARRED,
     )
 
 

@@ -140,6 +140,29 @@ def test_what_was_interrupted_goes_on_without_training_anything_again(monkeypatc
     assert trained == [0, 1, 2, 3, 1]
 
 
+def test_a_training_waits_for_those_it_starts_from(monkeypatch, tmp_path):
+    monkeypatch.setenv("GEMB_HOME", str(tmp_path))
+    first, other = a_run(seed=0), a_run(seed=1)
+    todo = [first, other, a_run(seed=2, start=(first.key,))]
+    asked = []
+
+    def fit_together(_, jobs):
+        """Trains all that it is given before the first is done."""
+        begun, fitted = 0, Fit(Adaptor(4, 6, hidden=2), [Epoch(1, 0.1, 1.0, -0.1)], best_epoch=1)
+        while begun < len(todo):
+            given = [job.seed for job in iter(jobs.__next__, None)]
+            asked.append(given)
+            for number in range(begun, begun + len(given)):
+                yield number, fitted
+            begun += len(given)
+
+    monkeypatch.setattr(runs, "fit_together", fit_together)
+    monkeypatch.setattr(runs, "predict", lambda *_, **__: [Answer("a", -0.1, 1, True)])
+    vectors = {n: np.ones((1, 4), np.float32) for n in "abc"}
+    done = runs.execute_all(todo, vectors, Echo(), "test")
+    assert asked == [[0, 1], [2]] and set(done) == {r.key for r in todo}
+
+
 def test_baselines_are_fitted_once_for_the_same_vectors_and_answers(monkeypatch, tmp_path):
     monkeypatch.setenv("GEMB_HOME", str(tmp_path))
     rng = np.random.default_rng(0)
