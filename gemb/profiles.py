@@ -61,10 +61,16 @@ class Sentences(_Strict):
     learning_rate: float | None = Field(default=None, description="none: as everywhere")
     known: tuple[int, ...] = Field(description="numbers of distinct sentences to recognise again")
     known_passes: int = Field(description="training clips times epochs at each of those, about")
+    known_longer: int | None = Field(
+        default=None, description="the number that is trained three times as long too"
+    )
     text_curve: tuple[int, ...] = Field(description="training sentences, on vectors of their text")
     audio_curve: tuple[int, ...] = Field(description="the same on vectors of speech")
     frames_curve: tuple[int, ...] = Field(description="the same on unpooled frames of speech")
     curve_passes: int = Field(description="training items times epochs at each size, about")
+    text_longer: int | None = Field(
+        default=None, description="texts that are trained on as long as the most are, too"
+    )
     transcripts: int = Field(description="test sentences that the real recogniser transcribes")
     probe_words: int = Field(description="frequent words that a linear probe looks for")
 
@@ -184,9 +190,7 @@ class Profile(_Strict):
     ablation_tasks: tuple[str, ...] = Field(
         default=(), description="tasks trained without the warm start too, and with it alone"
     )
-    longer_tasks: tuple[str, ...] = Field(
-        default=(), description="tasks trained three times as long too"
-    )
+    longer_tasks: tuple[str, ...] = Field(default=(), description="tasks trained twice as long too")
     control_tasks: tuple[str, ...] = ("clothing", "words")
     shuffles: int = Field(default=1, gt=0, description="trainings on shuffled labels, a control")
     control_train: int = Field(default=300, description="training items of a control, at most")
@@ -407,11 +411,13 @@ PROFILES: dict[str, Profile] = {
                 learning_rate=SENTENCE_RATE,
                 known=(10, 30, 100, 169, 300, 1000),
                 known_passes=2000,
+                known_longer=169,  # as many as the study's commands
                 text_curve=(300, 1000, 10_000),
+                text_longer=1000,
                 audio_curve=(300, 1000),
                 frames_curve=(300, 1000),
                 curve_passes=1000,
-                transcripts=80,
+                transcripts=160,
                 probe_words=100,
             ),
             transfer=Transfer(train=300, val=60, test=120),
@@ -421,7 +427,6 @@ PROFILES: dict[str, Profile] = {
                 own_passes=500,
                 encoders=("open-bound", "open-concat"),
                 longer=3,  # then an item is seen as often as by its task's own adaptor, nearly
-                learning_rates=(2e-3, 6e-3),
             ),
             audio=STUDY_AUDIO,
         ),

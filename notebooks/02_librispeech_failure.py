@@ -41,7 +41,8 @@ record = librispeech_failure.run(profiles.get(profile))
 # %% [markdown]
 # ## In short
 #
-# *Bits*: by how much its own vector makes a sentence more probable than another's vector does.
+# *Bits*: by how much its own vector makes a sentence more probable than that of another sentence
+# as long.
 # *Word overlap*: F1 of the two bags of words. *Surely*: the 95% interval lies on that side.
 
 # %% tags=["hide-input"]
@@ -55,8 +56,8 @@ figures.evidence(record)
 # the validation sentences, since few or none are right word for word. The floors: one sentence
 # always, the language model without any virtual token, the training sentence whose vector is
 # nearest, and the first set-up's own answers held against other sentences. The ceilings: a real
-# recogniser (Moonshine, the encoder's other half) on some of the same clips, by speech engine, and
-# an adaptor of the same form on a text encoder's vector of the sentence itself, which has heard
+# recogniser (Moonshine, the encoder's other half) on the same clips or some of them, by speech
+# engine and by voice, and an adaptor of the same form on a text encoder's vector of the sentence itself, which has heard
 # nothing wrong.
 
 # %% tags=["hide-input"]
@@ -71,12 +72,16 @@ figures.transcripts_table(record)
 # %% tags=["hide-input"]
 figures.lengths_table(record)
 
+# %% tags=["hide-input"]
+figures.voices_table(record)
+
 # %% [markdown]
 # ## Recognition or transcription?
 #
 # The same adaptor, trained on ever more distinct sentences, each by three voices. It is asked about
 # the same sentences in voices it has never heard, and about sentences it has never met. All
-# trainings are about equally long, so that each sentence is seen the less often the more there are.
+# trainings are about equally long, so that each sentence is seen the less often the more there are;
+# in the profile `study` one number of them is trained three times as long too.
 
 # %% tags=["hide-input"]
 figures.recognition_chart(record)
@@ -99,8 +104,8 @@ figures.probe_table(record)
 # Learning curves over training sentences: on vectors of the text, on vectors of the speech, and on
 # the encoder's frames before they are averaged (eight neighbours side by side make one virtual
 # token). Small sizes get more epochs, so that all see about as many items; but the largest size of
-# text sees each sentence once, and with that more items than any other: what more sentences do and
-# what more steps do cannot be told apart there.
+# text sees each sentence once, and with that more items than any other. To tell what more sentences
+# do from what more steps do, the profile `study` also trains on fewer of them for as many steps.
 
 # %% tags=["hide-input"]
 figures.curve_chart(record)

@@ -37,6 +37,8 @@ MOST_EPOCHS = 60  # on few sentences
 STACK = 8  # frames side by side in one vector: about five virtual tokens a second
 UNSEEN = 40  # sentences never trained on, asked beside the known ones
 LENGTHS = ((8, 9), (10, 12), (13, 20))  # words
+LONGER = 3  # times the epochs, of known sentences
+PROBED_IN = 5  # test sentences at least have a word that a probe looks for
 # The study's four set-ups: what the encoder is shown, and virtual tokens for each vector.
 SETUPS: dict[str, tuple[str, int]] = {
     "one vector, 1 token": ("whole", 1),
@@ -165,9 +167,9 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.OpenVoc
             *_floors(profile, jobs, vectors, llm),
             *_ceilings(profile, jobs),
         ],
-        recognition=[_recognised(profile, j, vectors) for j in jobs if j.part == "known"],
+        recognition=[_recognised(profile, j, vectors) for j in jobs if j.part.endswith("known")],
         probes=[_probe(profile, arm, jobs, vectors) for arm in ("audio", "text", "length")],
-        curve=[_point(profile, j) for j in jobs if j.part.startswith("curve ")],
+        curve=[_point(profile, j) for j in jobs if j.part.startswith(("curve ", "longer text"))],
         nearest_training_wer=_nearest_training(profile, parts),
         seconds=sum(j.done.train_seconds + j.done.answer_seconds for j in jobs),
         notes=[f"{i} left out of {v}: {why}" for (i, v), why in vectors.failures.items()],
@@ -183,7 +185,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.OpenVoc
 class Job:
     """A training with its place in the record."""
 
-    part: str  # "setup", "known", or "curve" and its arm
+    part: str  # "setup", "known", or "curve" and its arm; "longer" and what is trained longer
     name: str
     run: Run
     vectors: Callable[[], dict[str, np.ndarray]]
@@ -214,6 +216,14 @@ def plan(profile: Profile, parts: Parts, vectors: Vectors, llm: FrozenLLM) -> li
         _job(profile, "setup", TEXT, _fold(profile, parts, sizes.train, "text"), vectors, llm)
     )
     jobs += [_known(profile, parts, n, vectors, llm) for n in sizes.known]
+    if sizes.known_longer:
+        jobs.append(_known(profile, parts, sizes.known_longer, vectors, llm, longer=True))
+    if sizes.text_longer:
+        few = _fold(profile, parts, sizes.text_longer, "text")
+        settings = training(profile, len(few.train), max(sizes.text_curve))
+        jobs.append(
+            _job(profile, "longer text", str(len(few.train)), few, vectors, llm, settings=settings)
+        )
     for arm, counts in (
         ("text", sizes.text_curve),
         ("audio", sizes.audio_curve),
@@ -301,12 +311,19 @@ def _job(
         choose_by="surprisal",
         max_new_tokens=MAX_NEW_TOKENS,
         stack=stack,
-        surprisal=True,
+        costs=True,
     )
     return Job(part, name, job, lambda: vectors.of(items, view))
 
 
-def _known(profile: Profile, parts: Parts, count: int, vectors: Vectors, llm: FrozenLLM) -> Job:
+def _known(
+    profile: Profile,
+    parts: Parts,
+    count: int,
+    vectors: Vectors,
+    llm: FrozenLLM,
+    longer: bool = False,
+) -> Job:
     """``count`` sentences by training voices; asked by other voices, beside unseen sentences."""
     known, reader = parts.train[:count], spoken_sentences  # which has several voices a sentence
     train = [reader.item(s, v) for s in known for v in reader.training_voices(s)]
@@ -316,10 +333,12 @@ def _known(profile: Profile, parts: Parts, count: int, vectors: Vectors, llm: Fr
         replace(reader.item(s, reader.test_voice(s)), subset="unseen") for s in parts.test[:UNSEEN]
     ]
     fold = Fold(tuple(train), tuple(val), tuple(test), tuple(unseen))
-    settings = training(profile, len(train), profile.sentences.known_passes)
+    passes = profile.sentences.known_passes * (LONGER if longer else 1)
+    settings = training(profile, len(train), passes)
     # the epoch is chosen by surprisal here too: no answer is right in the first epochs, and
     # patience would end the training before one is
-    return _job(profile, "known", str(count), fold, vectors, llm, settings=settings)
+    part = "longer known" if longer else "known"
+    return _job(profile, part, str(count), fold, vectors, llm, settings=settings)
 
 
 # --- scores ------------------------------------------------------------------
@@ -360,6 +379,7 @@ def score(
                     "items": int(here.sum()) // seeds,
                     "exact": float(exact[here].mean()),
                     "wer": float(words[here, 0].sum() / words[here, 1].sum()),
+                    "cer": float(characters[here, 0].sum() / characters[here, 1].sum()),
                     "overlap": float(overlap[here].mean()),
                 }
             )
@@ -392,7 +412,10 @@ def _by_chance(truths: Sequence[str], answers: Sequence[str], seeds: int) -> np.
 
 
 def _bits(jobs: Sequence[Job], draws: int) -> Score:
-    """What the right sentence costs less with its own vector than with another's, in bits."""
+    """What the right sentence costs less with its own vector than with another's, in bits.
+
+    The other is as long, or nearest to it: the length alone is not counted as something heard.
+    """
     gain = np.concatenate(
         [np.subtract(j.done.surprisal_other, j.done.surprisal) / math.log(2) for j in jobs]
     )
@@ -482,20 +505,25 @@ def _ceilings(profile: Profile, jobs: Sequence[Job]) -> list[records.SpeechResul
     """What a real recogniser hears in the same clips, by engine."""
     items = _main(jobs).run.fold.test[: profile.sentences.transcripts]
     heard = transcripts(items)
-    out = []
-    engines = sorted({i.meta["engine"] for i in items if "engine" in i.meta})
-    for engine in (None, *engines):
-        some = [i for i in items if engine in (None, i.meta.get("engine"))]
-        out.append(
-            score(
-                "Moonshine's transcript" + (f", {engine}" if engine else ""),
-                "ceiling",
-                [i.answer for i in some],
-                [plain(heard[i.media.key]) for i in some],
-                profile.bootstrap,
-            )
-        )
-    return out
+
+    def of(some: Sequence[Item], name: str) -> records.SpeechResult:
+        answers = [plain(heard[i.media.key]) for i in some]
+        return score(name, "ceiling", [i.answer for i in some], answers, profile.bootstrap)
+
+    def by(what: str) -> dict[str, list[Item]]:
+        names = sorted({i.meta[what] for i in items if what in i.meta})
+        return {name: [i for i in items if i.meta.get(what) == name] for name in names}
+
+    voices = [
+        {"voice": name, "sentences": len(some)}
+        | {k: getattr(of(some, name), k).value for k in ("exact", "wer", "cer", "overlap")}
+        for name, some in by("voice").items()
+    ]
+    name = "Moonshine's transcript"
+    return [
+        of(items, name).model_copy(update={"by_voice": voices}),
+        *(of(some, f"{name}, {engine}") for engine, some in by("engine").items()),
+    ]
 
 
 def plain(text: str) -> str:
@@ -565,6 +593,7 @@ def _recognised(profile: Profile, job: Job, vectors: Vectors) -> records.Recogni
         bits=_bits([job], draws),
         epochs=len(job.done.history),
         n_unseen=len(fold.extra),
+        longer=job.part.startswith("longer"),
     )
 
 
@@ -578,8 +607,9 @@ def _probe(profile: Profile, arm: str, jobs: Sequence[Job], vectors: Vectors) ->
     """AUC of a logistic regression for each frequent word's presence, on test sentences.
 
     Words are those in most training sentences, but in no more than half of them, that also are
-    in a test sentence and not in all. The penalty is the same for all words and vectors. The arm
-    ``length`` is a control: any word is likelier in a longer sentence.
+    in five test sentences at least and not in all. Where there is none (few sentences), any word
+    will do that some test sentences have and some have not. The penalty is the same for all words
+    and vectors. The arm ``length`` is a control: any word is likelier in a longer sentence.
     """
     fold = (_main(jobs, TEXT) if arm == "text" else _main(jobs)).run.fold
     if arm == "length":
@@ -598,7 +628,7 @@ def _probe(profile: Profile, arm: str, jobs: Sequence[Job], vectors: Vectors) ->
     frequent = [
         w
         for w, c in counts.most_common()
-        if 5 <= c <= len(sets) / 2 and 0 < sum(w in s for s in tests) < len(tests)
+        if 5 <= c <= len(sets) / 2 and PROBED_IN <= sum(w in s for s in tests) < len(tests)
     ] or [w for w, _ in counts.most_common() if 0 < sum(w in s for s in tests) < len(tests)]
     # the sentences are the sample, and all words are asked of the same ones
     draws = np.random.default_rng(0).multinomial(
@@ -647,7 +677,8 @@ def _point(profile: Profile, job: Job) -> records.CurvePoint:
     truths = [i.answer for i in job.run.fold.test]
     found = score(job.name, "curve", truths, job.done.texts, profile.bootstrap)
     return records.CurvePoint(
-        arm=job.part.removeprefix("curve "),
+        arm=job.part.split()[-1],
+        longer=job.part.startswith("longer"),
         n_train=len(job.run.fold.train),
         passes=len(job.run.fold.train) * len(job.done.history),
         exact=found.exact,

@@ -65,7 +65,7 @@ class Run:
     stack: int = 1  # so many neighbouring vectors of an item side by side in one
     film: bool = False  # condition the adaptor on the prompt
     start: tuple[str, ...] = ()  # keys of runs whose adaptors' mean it starts from
-    surprisal: bool = False  # what the right answers cost, with their own vector and another's
+    costs: bool = False  # of the right answers, with their own vector and with another's
 
     @property
     def key(self) -> str:
@@ -91,7 +91,7 @@ class Run:
             },
         }
         # these came later: where they say nothing new, earlier runs keep their keys
-        for name in ("choose_by", "max_new_tokens", "stack", "surprisal", "film", "start"):
+        for name in ("choose_by", "max_new_tokens", "stack", "costs", "film", "start"):
             value = getattr(self, name)
             if value != type(self).__dataclass_fields__[name].default:
                 content[name] = value
@@ -261,13 +261,24 @@ def examples(
     return Examples(vectors_of(run, items, vectors), prompts, [i.answer for i in items])
 
 
-def mismatch(items: Sequence[Item], seed: int) -> np.ndarray:
-    """For each item the index of another with another answer, at random where there is one."""
+def mismatch(items: Sequence[Item], seed: int, as_long: bool = False) -> np.ndarray:
+    """For each item the index of another with another answer, at random where there is one.
+
+    Args:
+        items: All that may stand for each other.
+        seed: Of the draw.
+        as_long: Only from those whose answers are nearest in number of words, so that what
+            the right vector is better at is more than the length.
+    """
     rng = np.random.default_rng(seed)
     answers = np.array([i.answer for i in items])
+    words = np.array([len(i.answer.split()) for i in items])
     out = np.arange(len(items))
     for k in range(len(items)):
         others = np.flatnonzero(answers != answers[k])
+        if as_long and len(others):
+            apart = np.abs(words[others] - words[k])
+            others = others[apart == apart.min()]
         out[k] = rng.choice(others) if len(others) else k
     return out
 
@@ -345,17 +356,18 @@ def _keep(run: Run, fitted: Fit, vectors: Vectors, llm: FrozenLLM) -> Outcome:
     answers = predict(fitted.adaptor, llm, test_set, max_new_tokens=run.max_new_tokens)
     answer_seconds = time.perf_counter() - started
     tested = test_set.take(range(len(fold.test)))
-    other = mismatch(fold.test, run.seed)
-    swapped = Examples(test_set.take(other).vectors, tested.prompts, tested.answers)
-    mismatched = (
-        [a.text for a in predict(fitted.adaptor, llm, swapped, max_new_tokens=run.max_new_tokens)]
-        if run.mismatch
-        else []
-    )
-    costs = [
-        surprisal(fitted.adaptor, llm, asked_of).tolist() if run.surprisal else []
-        for asked_of in (tested, swapped)
-    ]
+
+    def swapped(other: np.ndarray) -> Examples:
+        return Examples(test_set.take(other).vectors, tested.prompts, tested.answers)
+
+    mismatched, costs = [], [[], []]
+    if run.mismatch:
+        wrong = swapped(mismatch(fold.test, run.seed))
+        texts = predict(fitted.adaptor, llm, wrong, max_new_tokens=run.max_new_tokens)
+        mismatched = [a.text for a in texts]
+    if run.costs:
+        wrong = swapped(mismatch(fold.test, run.seed, as_long=True))
+        costs = [surprisal(fitted.adaptor, llm, some).tolist() for some in (tested, wrong)]
     folder = runs_dir() / run.key
     outcome = Outcome(
         history=[asdict(e) for e in fitted.history],

@@ -227,7 +227,7 @@ def _run(
     if variant in CONTROLS:
         fold = Fold(fold.train[: profile.control_train], fold.val, fold.test)
     if variant == LONGER:
-        settings = settings.model_copy(update={"epochs": 3 * settings.epochs})
+        settings = settings.model_copy(update={"epochs": 2 * settings.epochs})
     return Run(
         task=task.name,
         prompt=task.prompt,

@@ -28,6 +28,7 @@ from gemb.figures.librispeech_failure import (
     speech_chart,
     speech_table,
     transcripts_table,
+    voices_table,
 )
 from gemb.figures.multitask_scaling import (
     multitask_findings,
@@ -145,5 +146,6 @@ __all__ = [
     "transfer_findings",
     "transfer_table",
     "trials_table",
+    "voices_table",
     "worst",
 ]

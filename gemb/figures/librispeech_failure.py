@@ -21,7 +21,7 @@ from gemb.figures.shown import (
     plain,
     table,
 )
-from gemb.records import CurvePoint, OpenVocabularyRecord, Score, SpeechResult
+from gemb.records import CurvePoint, OpenVocabularyRecord, Recognition, Score, SpeechResult
 
 _ARMS = {
     "text": ("vector of the text", STUDY, "s"),
@@ -71,8 +71,9 @@ def speech_table(record: OpenVocabularyRecord) -> Shown:
         f"others tested, {_data(record)}. On LibriSpeech the study reports exact match 0 in all "
         f"four set-ups. {SHORT} Word overlap is the F1 of the two bags of words; above chance: "
         "less that of the same answer with another test sentence. Bits a sentence: how much the "
-        "right sentence gains in log-probability from its own vector instead of another's. The "
-        "best training sentence for each test sentence, chosen knowing the truth, has a WER of "
+        "right sentence gains in log-probability from its own vector instead of that of another "
+        "sentence of as many words, or nearly. The best training sentence for each test sentence, "
+        "chosen knowing the truth, has a WER of "
         f"{percent(record.nearest_training_wer)}.",
         aside=["kind", "virtual tokens", "parameters", "sentences"],
     )
@@ -109,6 +110,7 @@ def lengths_table(record: OpenVocabularyRecord) -> Shown:
             "sentences": part["items"],
             "exact match": f"{100 * part['exact']:.1f}",
             "WER": f"{100 * part['wer']:.1f}",
+            "CER": f"{100 * part['cer']:.1f}" if "cer" in part else "–",
             "word overlap": f"{100 * part['overlap']:.1f}",
         }
         for r in record.results
@@ -119,6 +121,28 @@ def lengths_table(record: OpenVocabularyRecord) -> Shown:
         pd.DataFrame(rows),
         "librispeech_failure_lengths",
         f"By length of the sentence, per cent; {_data(record)}.",
+    )
+
+
+def voices_table(record: OpenVocabularyRecord) -> Shown:
+    """How well the real recogniser hears each voice."""
+    rows = [
+        {
+            "voice": part["voice"],
+            "sentences": part["sentences"],
+            "exact match": f"{100 * part['exact']:.1f}",
+            "WER": f"{100 * part['wer']:.1f}",
+            "CER": f"{100 * part['cer']:.1f}",
+            "word overlap": f"{100 * part['overlap']:.1f}",
+        }
+        for r in record.results
+        for part in sorted(r.by_voice, key=lambda p: p["wer"])
+    ]
+    return table(
+        pd.DataFrame(rows),
+        "librispeech_failure_voices",
+        "Moonshine's own transcripts by voice, per cent, from the best to the worst heard; "
+        f"{_data(record)}. Of few sentences each: the order says little where numbers are near.",
     )
 
 
@@ -145,7 +169,7 @@ def transcripts_table(record: OpenVocabularyRecord, names: Sequence[str] = ()) -
 
 def recognition_chart(record: OpenVocabularyRecord) -> Shown:
     """Exact match against the number of distinct sentences."""
-    rows = sorted(record.recognition, key=lambda r: r.sentences)
+    rows = _known(record)
     x = [r.sentences for r in rows]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7, 3.6))
@@ -159,6 +183,10 @@ def recognition_chart(record: OpenVocabularyRecord) -> Shown:
             axes.fill_between(
                 x, [s.low for s in scores], [s.high for s in scores], color=colour, alpha=0.15, lw=0
             )
+        for r in record.recognition:
+            if r.longer:
+                axes.plot(r.sentences, r.known.value, "*", color=ADAPTOR, ms=12, mec="white",
+                          label=f"known, each clip seen {r.epochs} times")  # fmt: skip
         axes.set_xscale("log")
         axes.set_xticks(x, [str(n) for n in x])
         axes.minorticks_off()
@@ -170,8 +198,8 @@ def recognition_chart(record: OpenVocabularyRecord) -> Shown:
         told = "; ".join(
             f"{r.sentences} sentences: {100 * r.known.value:.0f}% of the known, "
             f"{100 * r.unseen.value:.0f}% of the unseen, class mean "
-            f"{100 * r.class_mean.value:.0f}%"
-            for r in rows
+            f"{100 * r.class_mean.value:.0f}%" + (", trained longer" if r.longer else "")
+            for r in record.recognition
         )
         return picture(figure, f"Exact match against the number of distinct sentences. {told}.")
 
@@ -188,15 +216,16 @@ def recognition_table(record: OpenVocabularyRecord) -> Shown:
             "never trained on": percent(r.unseen),
             "bits, known": plain(r.bits),
         }
-        for r in record.recognition
+        for r in sorted(record.recognition, key=lambda r: (r.sentences, r.epochs))
     ]
     return table(
         pd.DataFrame(rows),
         "librispeech_failure_recognition",
         "Exact match in per cent: sentences that were trained on, spoken by voices that were "
         f"not, beside sentences that were not; {_data(record)}. Bits: what a known sentence costs "
-        "less with its own vector than with another's. Each number of sentences was trained about "
-        "equally long, so that many are seen seldom.",
+        "less with its own vector than with another's, as long. Each number of sentences was "
+        "trained about equally long, so that many are seen seldom; where one stands twice, it was "
+        "also trained for more epochs.",
     )
 
 
@@ -246,10 +275,16 @@ def curve_chart(record: OpenVocabularyRecord) -> Shown:
                 axes.plot(x, [s.value for s in scores], marker=marker, color=colour, label=label)
                 for at, s in zip(x, scores, strict=True):
                     axes.plot([at, at], [s.low, s.high], color=colour, lw=1.2)
+            for p in record.curve:
+                if p.longer and p.arm == arm:
+                    for axes, s in ((left, p.bits), (right, p.overlap)):
+                        axes.plot([p.n_train] * 2, [s.low, s.high], color=colour, lw=1.2)
+                        axes.plot(p.n_train, s.value, "*", color=colour, ms=12, mec="white",
+                                  label=f"{label}, as long as the largest")  # fmt: skip
             told += [
                 f"{label}, {p.n_train} sentences: {p.bits.value:.1f} bits, overlap "
                 f"{100 * p.overlap.value:.0f}%"
-                for p in points
+                for p in (*points, *(p for p in record.curve if p.longer and p.arm == arm))
             ]
         right.axhline(floor, color=GREY, ls="--", lw=1)
         right.annotate("pairs shuffled", (0.02, floor), xycoords=("axes fraction", "data"),
@@ -282,7 +317,7 @@ def curve_table(record: OpenVocabularyRecord) -> Shown:
             "bits a sentence": plain(p.bits),
             "training loss": f"{p.train_loss:.2f}",
         }
-        for p in record.curve
+        for p in sorted(record.curve, key=lambda p: (list(_ARMS).index(p.arm), p.n_train))
     ]
     return table(
         pd.DataFrame(rows),
@@ -307,7 +342,13 @@ def evidence(record: OpenVocabularyRecord) -> Bullets:
 
 
 def _of_arm(record: OpenVocabularyRecord, arm: str) -> list[CurvePoint]:
-    return sorted((p for p in record.curve if p.arm == arm), key=lambda p: p.n_train)
+    points = [p for p in record.curve if p.arm == arm and not p.longer]
+    return sorted(points, key=lambda p: p.n_train)
+
+
+def _known(record: OpenVocabularyRecord) -> list[Recognition]:
+    """Those trained about equally long."""
+    return sorted((r for r in record.recognition if not r.longer), key=lambda r: r.sentences)
 
 
 def _above(a: Score, b: Score) -> bool:
@@ -336,10 +377,12 @@ def _anything(setups: Sequence[SpeechResult]) -> str:
     bits = "; ".join(f"{r.name}: {plain(r.bits)} bits" for r in setups)
     text = (
         f"Something of the sentence gets through in {len(some)} of {len(setups)} set-ups: the "
-        f"right sentence is more probable with its own vector than with another's ({bits}). "
+        f"right sentence is more probable with its own vector than with that of another as long "
+        f"({bits}). "
         if some
         else f"In none of {len(setups)} set-ups does surely anything of the sentence get through: "
-        f"it is nowhere surely more probable with its own vector than with another's ({bits}). "
+        "it is nowhere surely more probable with its own vector than with that of another as long "
+        f"({bits}). "
     )
     if not gains:
         return text
@@ -372,7 +415,7 @@ def _ceiling(record: OpenVocabularyRecord) -> list[str]:
 
 
 def _recognition(record: OpenVocabularyRecord) -> list[str]:
-    rows = sorted(record.recognition, key=lambda r: r.sentences)
+    rows = _known(record)
     if not rows:
         return []
     first, last = rows[0], rows[-1]
@@ -401,6 +444,7 @@ def _recognition(record: OpenVocabularyRecord) -> list[str]:
     )
     if len(rows) > 1 and last.epochs < first.epochs:
         text += "The more sentences, the less often each was seen: their number alone is not it. "
+    text += _longer(record)
     unseen = max(r.unseen.value for r in rows)
     if unseen == 0:
         text += (
@@ -412,6 +456,24 @@ def _recognition(record: OpenVocabularyRecord) -> list[str]:
     else:
         text += f"Sentences never trained on are right in up to {100 * unseen:.1f}%."
     return [text]
+
+
+def _longer(record: OpenVocabularyRecord) -> str:
+    """What more epochs over as many sentences change."""
+    out = ""
+    for more in (r for r in record.recognition if r.longer):
+        base = next((r for r in _known(record) if r.sentences == more.sentences), None)
+        if base is not None:
+            out += (
+                f"{more.sentences} sentences seen {more.epochs} times instead of {base.epochs} are "
+                f"right in {percent(more.known)}% instead of {percent(base.known)}%: "
+                + (
+                    "how often each was seen is what decides. "
+                    if _above(more.known, base.known)
+                    else "no sure gain. "
+                )
+            )
+    return out
 
 
 def _held(record: OpenVocabularyRecord) -> list[str]:
@@ -453,9 +515,7 @@ def _data_or_size(record: OpenVocabularyRecord) -> list[str]:
             + (
                 "no sure gain from more sentences in this range."
                 if not grows
-                else "more sentences, or the more steps over them, help: the many take "
-                f"{last.passes:,} passes and the few {first.passes:,}, so which it is cannot be "
-                "told here."
+                else _sentences_or_steps(record, arm, first, last)
                 if last.passes > 1.5 * first.passes
                 else "more sentences help, so that too few sentences are part of the failure."
             )
@@ -466,6 +526,29 @@ def _data_or_size(record: OpenVocabularyRecord) -> list[str]:
             )
         )
     return out
+
+
+def _sentences_or_steps(
+    record: OpenVocabularyRecord, arm: str, first: CurvePoint, last: CurvePoint
+) -> str:
+    """Whether more sentences help, where the many are also trained on for longer."""
+    same = next((p for p in record.curve if p.longer and p.arm == arm), None)
+    if same is None:
+        return (
+            "more sentences, or the more steps over them, help: the many take "
+            f"{last.passes:,} passes and the few {first.passes:,}, so which it is cannot be told "
+            "here."
+        )
+    text = (
+        f"more sentences, or the more steps over them, help. {same.n_train:,} sentences with as "
+        f"many steps ({same.passes:,} passes) reach {plain(same.bits)} bits and "
+        f"{percent(same.overlap)}% overlap: "
+    )
+    if _above(last.bits, same.bits):
+        return text + "it is the sentences, so that too few of them are part of the failure."
+    if _above(same.bits, last.bits):
+        return text + "it is the steps, and fewer sentences seen more often do even better."
+    return text + "it is the steps; that more sentences help is not seen."
 
 
 def _frames(record: OpenVocabularyRecord) -> list[str]:

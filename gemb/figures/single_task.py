@@ -208,9 +208,7 @@ def gap_table(record: SingleTaskRecord) -> Shown:
                 "validation, the last epoch but one to the last": " to ".join(
                     "–" if v is None else f"{100 * v:.1f}" for v in _last_epochs(result)
                 ),
-                "adaptor − trained three times as long": percent(longer.difference)
-                if longer
-                else "–",
+                "adaptor − trained twice as long": percent(longer.difference) if longer else "–",
             }
         )
     return table(
@@ -221,9 +219,8 @@ def gap_table(record: SingleTaskRecord) -> Shown:
         "like the adaptor's and no language model: what both lose against logistic regression is "
         "lost to overfitting. Where the validation accuracy (per cent, mean of all trainings) "
         "still rises in the last epoch, the adaptor had too few steps; where it does not, more "
-        "epochs may still help, for the learning rate falls to nothing by then: what three times "
-        "as many give, with a learning rate that falls as much more slowly, is of one seed. The "
-        "baselines' "
+        "epochs may still help, for the learning rate falls to nothing by then: what twice as many "
+        "give, with a learning rate that falls half as fast, is of one seed. The baselines' "
         f"penalties are chosen for each task on validation items, {_noise_chosen(record)} "
         + STARRED,
     )

@@ -19,10 +19,12 @@ class SpeechResult(Strict):
     overlap: Score  # F1 of words, order ignored
     overlap_gain: Score | None = None  # what the same answers share less with other sentences
     by_length: list[dict[str, Any]] = []
+    by_voice: list[dict[str, Any]] = []
     n_train: int | None = None
     parameters: int | None = None
     tokens: float | None = None  # virtual tokens a sentence, mean
-    bits: Score | None = None  # what its own vector saves on the right sentence, against another's
+    # what its own vector saves on the right sentence, against that of another as long
+    bits: Score | None = None
     history: list[dict[str, Any]] = []
     examples: list[Example] = []
 
@@ -35,9 +37,10 @@ class Recognition(Strict):
     known: Score
     unseen: Score
     class_mean: Score  # nearest class mean on the same vectors
-    bits: Score  # what the known sentence costs less with its own vector than with another's
+    bits: Score  # what the known one costs less with its own vector than with that of one as long
     epochs: int
     n_unseen: int
+    longer: bool = False  # trained longer than as many sentences are on the curve
 
 
 class Probe(Strict):
@@ -53,6 +56,7 @@ class CurvePoint(Strict):
     """One training of a learning curve over sentences."""
 
     arm: str
+    longer: bool = False  # trained on as long as the arm's largest, beside the curve
     n_train: int
     passes: int = 0  # training sentences times epochs
     exact: Score

@@ -63,7 +63,7 @@ def test_every_input_makes_another_training_and_names_do_not():
             {"choose_by": "surprisal"},
             {"max_new_tokens": 40},
             {"stack": 8},
-            {"surprisal": True},
+            {"costs": True},
             {"film": True},
             {"start": ("k",)},
             {"fold": Fold((asked(item("a"), "q"),), base.fold.val, base.fold.test)},
