@@ -110,28 +110,35 @@ def predict(
     out: list[Answer] = []
     for begin in range(0, len(examples), batch_size):
         part = examples.take(range(begin, min(begin + batch_size, len(examples))))
-        if adaptor is None:
-            virtual, mask = torch.zeros(len(part), 0, llm.hidden_size, device=llm.device), None
-        else:
-            virtual, mask = virtual_tokens(adaptor, part, llm)
+        virtual, mask = _virtual_tokens(adaptor, part, llm)
         out += llm.answer(virtual, part.prompts, mask, max_new_tokens=max_new_tokens)
     return out
 
 
 @torch.inference_mode()
 def surprisal(
-    adaptor: Adaptor, llm: FrozenLLM, examples: Examples, batch_size: int = 32
+    adaptor: Adaptor | None, llm: FrozenLLM, examples: Examples, batch_size: int = 32
 ) -> np.ndarray:
     """Minus the log-probability (natural) of each right answer, its end of turn included, ``[N]``.
 
     What an answer costs with its own vector, less what it costs with another's, is what the
-    language model learns from the vector, even where it never gets an answer right.
+    language model learns from the vector, even where it never gets an answer right. ``None``
+    asks without virtual tokens.
     """
-    adaptor.eval()
+    if adaptor is not None:
+        adaptor.eval()
     out = np.zeros(len(examples))
     for begin in range(0, len(examples), batch_size):
         index = range(begin, min(begin + batch_size, len(examples)))
         part = examples.take(index)
-        virtual, mask = virtual_tokens(adaptor, part, llm)
+        virtual, mask = _virtual_tokens(adaptor, part, llm)
         out[index] = llm.losses(virtual, part.prompts, part.answers, mask).cpu().numpy()
     return out
+
+
+def _virtual_tokens(
+    adaptor: Adaptor | None, examples: Examples, llm: FrozenLLM
+) -> tuple[Tensor, Tensor | None]:
+    if adaptor is None:
+        return torch.zeros(len(examples), 0, llm.hidden_size, device=llm.device), None
+    return virtual_tokens(adaptor, examples, llm)

@@ -26,6 +26,8 @@ from gemb.profiles import Training
 Choice = Literal["exact match", "surprisal"]
 # The warm start's regression sees at most about so many rows: memory, not accuracy.
 MOST_ROWS = 40_000
+# Adaptors trained side by side: more than four gain little on two cores.
+AT_ONCE = 4
 # Penalty of the warm start's regression, on activations of about unit size.
 RIDGE = 10.0
 
@@ -194,7 +196,7 @@ def fit(
 
 
 def fit_together(
-    llm: FrozenLLM, jobs: Iterable[Job | None], at_once: int = 4
+    llm: FrozenLLM, jobs: Iterable[Job | None], at_once: int = AT_ONCE
 ) -> Iterator[tuple[int, Fit]]:
     """Train several adaptors side by side, each as :func:`fit` would train it alone.
 
@@ -207,7 +209,7 @@ def fit_together(
         llm: As for :func:`fit`.
         jobs: Each is asked for when there is room for it. ``None`` is not counted: what comes
             next has to wait for a job that is still being trained.
-        at_once: So many side by side, at most. More than four gain little on two cores.
+        at_once: So many side by side, at most.
 
     Yields:
         Number and result of each job, as soon as it has ended.

@@ -57,8 +57,8 @@ figures.evidence(record)
 # always, the language model without any virtual token, the training sentence whose vector is
 # nearest, and the first set-up's own answers held against other sentences. The ceilings: a real
 # recogniser (Moonshine, the encoder's other half) on the same clips or some of them, by speech
-# engine and by voice, and an adaptor of the same form on a text encoder's vector of the sentence itself, which has heard
-# nothing wrong.
+# engine and by voice, and an adaptor of the same form on a text encoder's vector of the sentence
+# itself, which has heard nothing wrong.
 
 # %% tags=["hide-input"]
 figures.speech_chart(record)

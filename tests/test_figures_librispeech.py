@@ -60,7 +60,20 @@ def record():
         results=[
             *(result(n, bits=score(3.0, 1.0)) for n in SETUPS),
             result("one vector, 1 token, pairs shuffled", "floor", overlap=0.15),
-            result("Moonshine's transcript", "ceiling", exact=0.4, overlap=0.9),
+            result("Moonshine's transcript", "ceiling", exact=0.4, overlap=0.9).model_copy(
+                update={
+                    "by_voice": [
+                        {
+                            "voice": "v",
+                            "sentences": 3,
+                            "exact": 0.4,
+                            "wer": 0.1,
+                            "cer": 0.05,
+                            "overlap": 0.9,
+                        }
+                    ]
+                }
+            ),
         ],
         recognition=[
             Recognition(
@@ -124,6 +137,30 @@ def test_other_numbers_give_other_evidence(record):
     assert "In none of 4 set-ups does surely anything of the sentence get through" in text
 
 
+def test_what_was_trained_longer_stands_beside_the_curves_and_decides(record):
+    record.recognition.append(
+        record.recognition[1].model_copy(update={"known": score(0.9), "epochs": 90, "longer": True})
+    )
+    record.curve[1].passes = 10_000
+    record.curve.append(point("text", 300, 8, passes=10_000).model_copy(update={"longer": True}))
+    text = repr(figures.evidence(record))
+    assert "300 sentences seen 90 times instead of 30 are right in 90.0" in text
+    assert "how often each was seen is what decides" in text
+    assert "300 sentences with as many steps (10,000 passes) reach 8.0" in text
+    assert "it is the sentences, so that too few of them" in text
+    record.curve[-1].bits = score(30.0)
+    assert "it is the steps, and fewer sentences seen more often" in repr(figures.evidence(record))
+    record.curve.pop()
+    assert "which it is cannot be told" in repr(figures.evidence(record))
+
+
+def test_answers_less_expected_than_what_was_said_are_not_fluent(record):
+    assert "fluent" not in repr(figures.evidence(record))
+    for r, value in zip(record.results[:4], (0.3, 0.2, 0.0, -0.3), strict=True):
+        r.fluency = score(value)
+    assert "reads as fluent in 3 of 4 set-ups" in repr(figures.evidence(record))
+
+
 def test_every_figure_has_alternative_text_and_every_table_its_csv(record):
     for shown in (
         figures.speech_chart(record),
@@ -135,6 +172,7 @@ def test_every_figure_has_alternative_text_and_every_table_its_csv(record):
         figures.speech_table(record),
         figures.lengths_table(record),
         figures.transcripts_table(record),
+        figures.voices_table(record),
         figures.recognition_table(record),
         figures.probe_table(record),
         figures.curve_table(record),

@@ -209,10 +209,32 @@ def test_clusters_are_recognised_as_far_as_known_sentences_surely_are(known, ver
     assert "| Section 2, its trainings alone | 77 | 0.00 |" in told
 
 
+def test_sentences_trained_longer_count_as_well():
+    record = sentences((10, 0.9), (169, 0.02))
+    record.recognition.append(
+        record.recognition[1].model_copy(update={"known": score(0.8), "epochs": 12, "longer": True})
+    )
+    rows = report.claims({"librispeech_failure": record})
+    row = next(r for r in rows if "clusters" in r.claim)
+    assert row.verdict == "reproduced"
+    assert "80.0 (78.0–82.0)% of 169 sentences trained on, 12 times each" in row.here
+
+
+@pytest.mark.parametrize(("nats", "verdict"), [(0.5, "reproduced"), (-0.5, "not reproduced")])
+def test_answers_are_fluent_where_the_blind_model_expects_them_no_less_than_the_truth(
+    nats, verdict
+):
+    record = sentences()
+    record.results[0].fluency = score(nats)
+    rows = report.claims({"librispeech_failure": record})
+    row = next(r for r in rows if "fluent" in r.claim)
+    assert row.verdict == verdict and f"{nats:.2f}".replace("-", "−") in row.here
+
+
 def test_every_claim_has_a_row_whatever_was_run():
     everything = {r.claim for r in report.claims({"single_task": single(clothing=0.8)})}
     assert everything == {r.claim for r in report.claims({"multitask_scaling": shared(0)})}
-    assert len(everything) == 9 + 3 + 2 + 3
+    assert len(everything) == 9 + 4 + 2 + 3
 
 
 @pytest.mark.parametrize(("exact", "where"), [(0.0, "does not"), (0.5, "partially")])

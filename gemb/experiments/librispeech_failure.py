@@ -21,7 +21,7 @@ from gemb.data.readers import librispeech, spoken_sentences
 from gemb.data.splits import Fold
 from gemb.embed import embed
 from gemb.encoders.base import Encoder
-from gemb.evaluate import Examples, predict
+from gemb.evaluate import Examples, predict, surprisal
 from gemb.experiments import runs
 from gemb.experiments.runs import Outcome, Run
 from gemb.llm import FrozenLLM
@@ -423,6 +423,19 @@ def _bits(jobs: Sequence[Job], draws: int) -> Score:
     return Score(**vars(Bootstrap(["all"] * len(gain), groups, draws).interval(gain)))
 
 
+def _fluency(job: Job, llm: FrozenLLM, draws: int) -> Score:
+    """By how many nats a token the blind language model expects the answers over the truths."""
+
+    def cost(texts: list[str]) -> np.ndarray:
+        blind = Examples(np.empty((len(texts), 0)), [llm.prompt(PROMPT)] * len(texts), texts)
+        tokens = [llm.count_labels([t]) for t in texts]
+        return surprisal(None, llm, blind) / np.array(tokens)
+
+    truths = [i.answer for i in job.run.fold.test]
+    gain = cost(truths) - cost(job.done.texts[: len(truths)])
+    return Score(**vars(Bootstrap(["all"] * len(gain), truths, draws).interval(gain)))
+
+
 def _setups(
     profile: Profile, jobs: Sequence[Job], vectors: Vectors, llm: FrozenLLM
 ) -> list[records.SpeechResult]:
@@ -462,6 +475,7 @@ def _setups(
                     ),
                     "tokens": pieces * k,
                     "bits": _bits(mine, profile.bootstrap),
+                    "fluency": _fluency(first, llm, profile.bootstrap),
                     "history": [h | {"seed": j.run.seed} for j in mine for h in j.done.history],
                     "examples": examples[:6],
                 }

@@ -27,6 +27,7 @@ from gemb.experiments.runs import Outcome, Run
 from gemb.llm import FrozenLLM, batch_disagreement
 from gemb.profiles import Profile, Protocol
 from gemb.store import Store
+from gemb.train import AT_ONCE
 
 log = logging.getLogger(__name__)
 
@@ -83,9 +84,9 @@ class Plan:
 
 
 def items_per_second(llm: FrozenLLM, run: Run) -> float:
-    """Training speed on this machine: the fastest of three steps on a batch of the run's kind."""
+    """Training speed on this machine: the fastest of three steps on batches of the run's kind."""
     prompt = llm.prompt(run.prompt)
-    answers = [i.answer for i in run.fold.train[: run.settings.batch_size]]
+    answers = [i.answer for i in run.fold.train[: AT_ONCE * run.settings.batch_size]]
     fastest = float("inf")
     for _ in range(3):
         started = time.perf_counter()

@@ -332,6 +332,7 @@ def evidence(record: OpenVocabularyRecord) -> Bullets:
     setups = [r for r in record.results if r.kind == "set-up"]
     lines = [
         _exact(setups),
+        *_fluent(setups),
         *_ceiling(record),
         _anything(setups),
         *_recognition(record),
@@ -368,6 +369,31 @@ def _exact(setups: Sequence[SpeechResult]) -> str:
         f"Exact match is not 0 everywhere: {most.name} reaches {percent(most.exact)}%. The "
         "study reports 0 in all four set-ups, on its own data."
     )
+
+
+def _fluent(setups: Sequence[SpeechResult]) -> list[str]:
+    """Whether what is written reads like English, by the frozen language model itself."""
+    measured = [(r.name, r.fluency) for r in setups if r.fluency]
+    if not measured:
+        return []
+    shown = "; ".join(f"{name} {nats(fluency)}" for name, fluency in measured)
+    fluent = fluent_setups(setups)
+    return [
+        f"What is written reads as fluent in {len(fluent)} of {len(measured)} set-ups: without any "
+        "virtual token the language model does not surely expect it less than the sentences that "
+        f"were said (nats a token by which it expects it more: {shown})."
+    ]
+
+
+def fluent_setups(setups: Sequence[SpeechResult]) -> list[SpeechResult]:
+    """Those whose answers the blind language model does not surely expect less than the truth."""
+    return [r for r in setups if r.fluency and r.fluency.high >= 0]
+
+
+def nats(score: Score) -> str:
+    """A score in nats, such as ``−0.31 (−0.52 to −0.10)``."""
+    value, low, high = (f"{x:.2f}".replace("-", "−") for x in (score.value, score.low, score.high))
+    return f"{value} ({low} to {high})"
 
 
 def _anything(setups: Sequence[SpeechResult]) -> str:

@@ -25,6 +25,8 @@ class SpeechResult(Strict):
     tokens: float | None = None  # virtual tokens a sentence, mean
     # what its own vector saves on the right sentence, against that of another as long
     bits: Score | None = None
+    # how much more the blind language model expects the answers than the truths, nats a token
+    fluency: Score | None = None
     history: list[dict[str, Any]] = []
     examples: list[Example] = []
 

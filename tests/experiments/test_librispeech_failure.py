@@ -129,6 +129,20 @@ def test_words_that_any_sentence_shares_are_no_gain():
     assert same.overlap.value > 0 and same.overlap_gain.value == 0
 
 
+def test_a_probe_looks_for_words_that_enough_test_sentences_have():
+    def items(*sentences):
+        return tuple(Item(s, "text", Media.absent(s, ""), s) for s in sentences)
+
+    train = items(*(f"{'often' if n % 2 else 'seldom'} w{n}" for n in range(20)))
+    test = items(
+        *(f"{'often' if n < 5 else 'seldom' if n < 9 else 'else'} v{n}" for n in range(12))
+    )
+    run = SimpleNamespace(fold=Fold(train, (), test))
+    jobs = [SimpleNamespace(part="setup", name="one vector, 1 token", run=run)]
+    found = section._probe(profiles.get("smoke"), "length", jobs, None)
+    assert [r["word"] for r in found.by_word] == ["often"]  # the other is in four
+
+
 @pytest.mark.filterwarnings("error")
 def test_a_probe_of_the_length_alone_has_an_interval_over_sentences():
     def items(*sentences):

@@ -11,7 +11,7 @@ from gemb.adaptor import Adaptor
 from gemb.data.items import Item, Media
 from gemb.data.splits import Fold
 from gemb.experiments import runs
-from gemb.experiments.runs import Run, stacked, vectors_of
+from gemb.experiments.runs import Run, mismatch, stacked, vectors_of
 from gemb.llm import Answer
 from gemb.profiles import Training
 from gemb.train import Epoch, Fit
@@ -84,6 +84,17 @@ def test_stacking_keeps_every_frame_in_order(count, stack):
     assert found.shape == (-(-count // stack), 3 * stack)
     np.testing.assert_array_equal(found.reshape(-1, 3)[:count], frames)
     assert not found.reshape(-1, 3)[count:].any()
+
+
+def test_another_item_as_long_has_another_answer_of_as_many_words_or_nearly():
+    items = [
+        item(n, a) for n, a in zip("abcde", ("x y", "p q", "x y", "one", "a b c d"), strict=True)
+    ]
+    for seed in range(5):
+        found = mismatch(items, seed, as_long=True)
+        assert list(found[[0, 2]]) == [1, 1] and found[1] in (0, 2)
+        assert found[3] in (0, 1, 2) and found[4] in (0, 1, 2)
+    assert {mismatch(items, seed)[0] for seed in range(20)} == {1, 3, 4}
 
 
 def test_one_vector_an_item_is_a_matrix_and_several_are_a_list():
