@@ -1,5 +1,6 @@
 """The benchmark scripts run; what they measure is not checked."""
 
+import csv
 import importlib.util
 from pathlib import Path
 from types import ModuleType
@@ -7,15 +8,31 @@ from types import ModuleType
 import pytest
 import torch
 
+RECORDS = Path(__file__).parents[1] / "book/records"
 
-@pytest.fixture
-def qwen3_gpu() -> ModuleType:
-    path = Path(__file__).parent / "benchmarks" / "qwen3_gpu.py"
-    spec = importlib.util.spec_from_file_location("qwen3_gpu", path)
+
+def script(name: str) -> ModuleType:
+    path = Path(__file__).parent / "benchmarks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def qwen3_gpu() -> ModuleType:
+    return script("qwen3_gpu")
+
+
+@pytest.mark.parametrize("name", ["training_speed", "audio_speed", "side_by_side"])
+def test_the_books_tables_of_speed_have_their_csv(name: str) -> None:
+    markdown = (RECORDS / f"{name}.md").read_text(encoding="utf-8")
+    found = (RECORDS / f"{name}.csv").read_text(encoding="utf-8")
+    assert found == script("tables").as_csv(markdown)
+    rows = [row for row in csv.reader(found.splitlines()) if len(row) > 1]
+    rules = markdown.count("\n|--") + markdown.count("\n| --")
+    assert len(rows) == sum(x.startswith("|") for x in markdown.splitlines()) - rules
 
 
 def test_the_gpu_benchmark_runs_tiny(
