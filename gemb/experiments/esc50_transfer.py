@@ -7,7 +7,6 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
@@ -24,7 +23,6 @@ from gemb.experiments.runs import Outcome, Run
 from gemb.llm import Answer, FrozenLLM
 from gemb.metrics import Bootstrap
 from gemb.profiles import Profile, Sizes
-from gemb.progress import progress
 from gemb.records import CategoryResult, Score, TransferResult
 
 log = logging.getLogger(__name__)
@@ -102,14 +100,8 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.Transfe
     ways = [_plan(profile, way, llm) for way in (OFFICIAL if official else (HERE,))]
     todo = [r for w in ways for r in w.planned.values()]
     say(f"{len(todo)} trainings, {sum(runs.load(r) is not None for r in todo)} done before")
-    each = [
-        (r, partial(getattr, w.data[name], "vectors"))
-        for w in ways
-        for (name, *_), r in w.planned.items()
-    ]
-    fresh = {r.key: r.passes for r in todo if runs.load(r) is None}
-    with progress("transfer", sum(fresh.values())) as bar:
-        found = runs.together(each, llm, bar)
+    data = {r.key: w.data[name] for w in ways for (name, *_), r in w.planned.items()}
+    found = runs.execute_all(todo, lambda r: data[r.key].vectors, llm, "transfer")
     transfers, seconds = [], 0.0
     for way in ways:
         done = {key: found[r.key] for key, r in way.planned.items()}

@@ -145,10 +145,10 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.OpenVoc
     official = profile.source == "official"
     parts = parts_of(profile)
     jobs = plan(profile, parts, vectors, llm)
-    fresh = [j for j in jobs if runs.load(j.run) is None]
-    say(f"{len(jobs)} trainings, {len(jobs) - len(fresh)} done before")
-    with progress("open vocabulary", sum(j.run.passes for j in fresh)) as bar:
-        done = runs.together([(j.run, j.vectors) for j in jobs], llm, bar)
+    say(f"{len(jobs)} trainings, {sum(runs.load(j.run) is not None for j in jobs)} done before")
+    look_up = {j.run.key: j.vectors for j in jobs}
+    todo = [j.run for j in jobs]
+    done = runs.execute_all(todo, lambda r: look_up[r.key](), llm, "open vocabulary")
     for job in jobs:
         job.outcome = done[job.run.key]
     record = records.OpenVocabularyRecord(

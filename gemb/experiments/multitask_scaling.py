@@ -7,7 +7,6 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import numpy as np
 
@@ -23,7 +22,6 @@ from gemb.experiments.runs import Outcome, Run
 from gemb.llm import FrozenLLM
 from gemb.metrics import Bootstrap
 from gemb.profiles import PLAIN, Profile, Training
-from gemb.progress import progress
 from gemb.records import STUDYS_FORM, Score, SharedTask
 
 # Two tasks that are asked about the same clips: which word is said, and by whom.
@@ -84,21 +82,17 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.Multita
         _run(profile, t, data[t.encoder], llm, keys, _names(t, data[t.encoder])) for t in planned
     ]
     everything = [*singles.values(), *shared]
-    fresh = {r.key for r in everything if runs.load(r) is None}
+    finished = sum(runs.load(r) is not None for r in everything)
     say(
-        f"{len(everything)} trainings, {len(everything) - len(fresh)} done before, and "
-        f"{len(sizes.rescue_tokens)} that confirm the best"
+        f"{len(everything)} trainings, {finished} done before, and {len(sizes.rescue_tokens)} that "
+        "confirm the best"
     )
-    looked_up = {name: partial(getattr, data[name], "vectors") for name in sizes.encoders}
+    vectors = {d.slug: d.vectors for d in data.values()}
 
-    def execute(some: Sequence[Run], names: Iterable[str], label: str) -> dict[str, Outcome]:
-        left = {r.key: r.passes for r in some if runs.load(r) is None}  # some are one training
-        with progress(label, sum(left.values())) as bar:
-            each = [(r, looked_up[name]) for r, name in zip(some, names, strict=True)]
-            return runs.together(each, llm, bar)
+    def execute(some: Iterable[Run], label: str) -> dict[str, Outcome]:
+        return runs.execute_all(some, lambda run: vectors[run.encoder], llm, label)
 
-    names = [*(name for name, _ in singles), *(t.encoder for t in planned)]
-    found = execute(everything, names, "one adaptor for all")
+    found = execute(everything, "one adaptor for all")
     outcomes = {key: found[run.key] for key, run in singles.items()}
     done = [
         _trial(profile, t, data[t.encoder], llm, r, found[r.key])
@@ -116,7 +110,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.Multita
     again = [
         _run(profile, t, data[t.encoder], llm, keys, _names(t, data[t.encoder])) for t in confirming
     ]
-    found |= execute(again, [t.encoder for t in confirming], "the best again")
+    found |= execute(again, "the best again")
     done += [
         _trial(profile, t, data[t.encoder], llm, r, found[r.key])
         for t, r in zip(confirming, again, strict=True)

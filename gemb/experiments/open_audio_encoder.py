@@ -893,7 +893,8 @@ def in_the_study(profile: Profile, folder: Path, heard: Sequence[Item]) -> list[
         planned = single_task.plan(mine)
         todo = [r for r in planned.todo if r.variant == "adaptor"]
         vectors = {k: v for p in planned.prepared for k, v in p.embedded.vectors.items()}
-        outcomes = runs.execute_all(todo, vectors, planned.llm, encoder.partition(":")[0])
+        label = encoder.partition(":")[0]
+        outcomes = runs.execute_all(todo, lambda _, v=vectors: v, planned.llm, label)
         for name in names:
             answers = single_task.Answers()
             for one in (r for r in todo if r.task == name):

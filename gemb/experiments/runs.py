@@ -286,40 +286,36 @@ def mismatch(items: Sequence[Item], seed: int, as_long: bool = False) -> np.ndar
 Vectors = dict[str, np.ndarray]  # by the media's key
 
 
-def together(
-    todo: Iterable[tuple[Run, Callable[[], Vectors]]], llm: FrozenLLM, bar: Bar
+def execute_all(
+    todo: Iterable[Run], vectors: Callable[[Run], Vectors], llm: FrozenLLM, label: str
 ) -> dict[str, Outcome]:
-    """Train several at once, answer and keep every run's outcome, or read it back; by key.
+    """Every run's outcome by key: trained several at once, answered and kept, or read back.
 
     Args:
-        todo: Runs with what looks their vectors up, which is asked only for runs that are trained.
-            One that starts from others' weights comes after them.
+        todo: A run that starts from others' weights comes after them.
+        vectors: Looks a run's vectors up; asked only for what is trained, when it begins.
         llm: The language model.
-        bar: Told of every item that was trained on.
+        label: Of the progress shown.
     """
-    out: dict[str, Outcome] = {}
+    unique = {run.key: run for run in todo}  # some are one and the same training
+    out = {key: done for key, run in unique.items() if (done := load(run)) is not None}
+    left = [run for key, run in unique.items() if key not in out]
     begun: list[tuple[Run, Vectors]] = []
 
     def jobs() -> Iterator[Job | None]:
-        known: set[str] = set()
-        for run, look_up in todo:
-            if run.key in known:
-                continue
-            known.add(run.key)
-            done = load(run)
-            if done is not None:
-                out[run.key] = done
-                continue
+        for run in left:
             while ({r.key for r, _ in begun} - out.keys()) & set(run.start):
                 yield None
-            begun.append((run, look_up()))
+            begun.append((run, vectors(run)))
             yield _job(*begun[-1], llm, bar)
 
-    for number, fitted in fit_together(llm, jobs()):
-        run, vectors = begun[number]
-        begun[number] = (run, {})  # frames are large
-        out[run.key] = _keep(run, fitted, vectors, llm)
-        bar.update(run.passes - len(fitted.history) * len(run.fold.train))  # if it stopped early
+    with progress(label, sum(run.passes for run in left)) as bar:
+        for number, fitted in fit_together(llm, jobs()):
+            run, looked_up = begun[number]
+            begun[number] = (run, {})  # frames are large
+            out[run.key] = _keep(run, fitted, looked_up, llm)
+            early = run.passes - len(fitted.history) * len(run.fold.train)
+            bar.update(early)  # not trained on, if it stopped before its last epoch
     return out
 
 
@@ -399,11 +395,3 @@ def _mean_of(keys: Sequence[str]) -> dict[str, Tensor]:
 def adaptor_of(run: Run, outcome: Outcome) -> Adaptor:
     """The trained adaptor of a finished ``adaptor`` run."""
     return Adaptor.from_pretrained(runs_dir() / outcome.folder, encoder=run.encoder, llm=run.llm)
-
-
-def execute_all(
-    todo: Sequence[Run], vectors: Vectors, llm: FrozenLLM, label: str
-) -> dict[str, Outcome]:
-    """Every run's outcome by key, with progress."""
-    with progress(label, sum(r.passes for r in todo if load(r) is None)) as bar:
-        return together([(run, lambda: vectors) for run in todo], llm, bar)

@@ -334,7 +334,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.SingleT
     planned = plan(profile)
     say(planned.announce())
     vectors = {k: v for p in planned.prepared for k, v in p.embedded.vectors.items()}
-    outcomes = runs.execute_all(planned.todo, vectors, planned.llm, "single tasks")
+    outcomes = runs.execute_all(planned.todo, lambda _: vectors, planned.llm, "single tasks")
     results = [
         _result(planned, ready, protocol, outcomes, vectors)
         for ready in planned.prepared

@@ -140,14 +140,14 @@ def test_what_was_interrupted_goes_on_without_training_anything_again(monkeypatc
     monkeypatch.setattr(runs, "fit_together", fit_together)
     monkeypatch.setattr(runs, "predict", lambda *_, **__: [Answer("a", -0.1, 1, True)])
     with pytest.raises(KeyboardInterrupt):
-        runs.execute_all(todo, vectors, Echo(), "test")
+        runs.execute_all(todo, lambda _: vectors, Echo(), "test")
     assert trained == [0, 1]
     assert [runs.load(r) is not None for r in todo] == [True, True, False, False]
-    done = runs.execute_all(todo, vectors, Echo(), "test")
+    done = runs.execute_all(todo, lambda _: vectors, Echo(), "test")
     assert trained == [0, 1, 2, 3] and set(done) == {r.key for r in todo}
     # a training whose last file was cut short counts as not done, and is done again
     (tmp_path / "runs" / todo[1].key / "outcome.json").write_text('{"history": [')
-    runs.execute_all(todo, vectors, Echo(), "test")
+    runs.execute_all(todo, lambda _: vectors, Echo(), "test")
     assert trained == [0, 1, 2, 3, 1]
 
 
@@ -170,7 +170,7 @@ def test_a_training_waits_for_those_it_starts_from(monkeypatch, tmp_path):
     monkeypatch.setattr(runs, "fit_together", fit_together)
     monkeypatch.setattr(runs, "predict", lambda *_, **__: [Answer("a", -0.1, 1, True)])
     vectors = {n: np.ones((1, 4), np.float32) for n in "abc"}
-    done = runs.execute_all(todo, vectors, Echo(), "test")
+    done = runs.execute_all(todo, lambda _: vectors, Echo(), "test")
     assert asked == [[0, 1], [2]] and set(done) == {r.key for r in todo}
 
 
