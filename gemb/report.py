@@ -211,7 +211,8 @@ def _single(found: Records) -> Iterator[Row]:
         "the eight tasks' data above",
         record.provenance.encoder,
         "reproduced" if max(seconds) < 60 else "not reproduced",
-        f"on {record.provenance.machine}",
+        f"on {record.provenance.machine}; several are trained side by side, and this is a "
+        "training's share",
     )
 
 

@@ -203,7 +203,7 @@ def fit_together(
     The language model is frozen and reads sequence by sequence, so one pass of it serves a batch
     of every adaptor; the batches of a single one are too small to fill the machine. An adaptor's
     order, noise and weights do not depend on which others are trained beside it, but for the
-    rounding of products of another size. Its ``seconds`` are its share.
+    rounding of products of another size. Its ``seconds`` are an equal share of each pass.
 
     Args:
         llm: As for :func:`fit`.
