@@ -878,37 +878,37 @@ def in_the_study(profile: Profile, folder: Path, heard: Sequence[Item]) -> list[
     trained on: of tested items by the same voices the number is said.
     """
     voices = {_voice(i) for i in heard}
-    names = [t for t in profile.audio.tasks if _has_sounds(profile, t)]
+    names = tuple(t for t in profile.audio.tasks if _has_sounds(profile, t))
+    encoders = (profile.encoder, f"open-audio:{folder / 'model'}") if names else ()
+    return [row for e in encoders for row in _study_tasks(profile, e, names, voices)]
+
+
+def _study_tasks(
+    profile: Profile, encoder: str, names: tuple[str, ...], voices: set[str | None]
+) -> list[StudyTask]:
+    """The tasks ``names`` of section 1 from one ``encoder``."""
+    change = {"encoder": encoder, "tasks": names, "protocols": ("leak-free",)}
+    one_seed = {"seeds": profile.seeds[:1], "curve_tasks": ()}
+    planned = single_task.plan(profile.model_copy(update=change | one_seed))
+    todo = [r for r in planned.todo if r.variant == "adaptor"]
+    vectors = {k: v for p in planned.prepared for k, v in p.embedded.vectors.items()}
+    label = encoder.partition(":")[0]
+    outcomes = runs.execute_all(todo, lambda _: vectors, planned.llm, label)
     out = []
-    for encoder in (profile.encoder, f"open-audio:{folder / 'model'}") if names else ():
-        mine = profile.model_copy(
-            update={
-                "encoder": encoder,
-                "tasks": tuple(names),
-                "protocols": ("leak-free",),
-                "seeds": profile.seeds[:1],
-                "curve_tasks": (),
-            }
-        )
-        planned = single_task.plan(mine)
-        todo = [r for r in planned.todo if r.variant == "adaptor"]
-        vectors = {k: v for p in planned.prepared for k, v in p.embedded.vectors.items()}
-        label = encoder.partition(":")[0]
-        outcomes = runs.execute_all(todo, lambda _, v=vectors: v, planned.llm, label)
-        for name in names:
-            answers = single_task.Answers()
-            for one in (r for r in todo if r.task == name):
-                tested = one.fold.test
-                answers.add(tested, one.seed, outcomes[one.key].texts[: len(tested)])
-            out.append(
-                StudyTask(
-                    task=name,
-                    encoder=encoder.partition(":")[0],
-                    items=len(answers.items),
-                    accuracy=single_task.score(answers, profile.bootstrap).accuracy,
-                    known=sum(_voice(i) in voices for i in answers.items),
-                )
+    for name in names:
+        answers = single_task.Answers()
+        for one in (r for r in todo if r.task == name):
+            tested = one.fold.test
+            answers.add(tested, one.seed, outcomes[one.key].texts[: len(tested)])
+        out.append(
+            StudyTask(
+                task=name,
+                encoder=label,
+                items=len(answers.items),
+                accuracy=single_task.score(answers, profile.bootstrap).accuracy,
+                known=sum(_voice(i) in voices for i in answers.items),
             )
+        )
     return out
 
 

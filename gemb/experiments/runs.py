@@ -356,7 +356,8 @@ def _keep(run: Run, fitted: Fit, vectors: Vectors, llm: FrozenLLM) -> Outcome:
     def swapped(other: np.ndarray) -> Examples:
         return Examples(test_set.take(other).vectors, tested.prompts, tested.answers)
 
-    mismatched, costs = [], [[], []]
+    mismatched: list[str] = []
+    costs: list[list[float]] = [[], []]
     if run.mismatch:
         wrong = swapped(mismatch(fold.test, run.seed))
         texts = predict(fitted.adaptor, llm, wrong, max_new_tokens=run.max_new_tokens)
