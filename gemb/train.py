@@ -26,8 +26,8 @@ from gemb.profiles import Training
 Choice = Literal["exact match", "surprisal"]
 # The warm start's regression sees at most about so many rows: memory, not accuracy.
 MOST_ROWS = 40_000
-# Adaptors trained side by side: more than four gain little on two cores.
-AT_ONCE = 4
+# Adaptors trained side by side: more gain little on two cores, and are lost if interrupted.
+AT_ONCE = 8
 # Penalty of the warm start's regression, on activations of about unit size.
 RIDGE = 10.0
 

@@ -133,12 +133,13 @@ def test_a_probe_looks_for_words_that_enough_test_sentences_have():
     def items(*sentences):
         return tuple(Item(s, "text", Media.absent(s, ""), s) for s in sentences)
 
-    train = items(*(f"{'often' if n % 2 else 'seldom'} w{n}" for n in range(20)))
+    train = items(*(f"{'often so' if n % 2 else 'seldom'} w{n}" for n in range(20)))
     test = items(
         *(f"{'often' if n < 5 else 'seldom' if n < 9 else 'else'} v{n}" for n in range(12))
     )
     run = SimpleNamespace(fold=Fold(train, (), test))
-    jobs = [SimpleNamespace(part="setup", name="one vector, 1 token", run=run)]
+    jobs = [SimpleNamespace(part="setup", name=n, run=run)
+            for n in ("one vector, 1 token", section.TEXT)]  # fmt: skip
     found = section._probe(profiles.get("smoke"), "length", jobs, None)
     assert [r["word"] for r in found.by_word] == ["often"]  # the other is in four
 
