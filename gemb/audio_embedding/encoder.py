@@ -9,14 +9,21 @@ from pathlib import Path
 import numpy as np
 
 from gemb import records
+from gemb.audio_embedding import features
+from gemb.audio_embedding.config import Parts
 from gemb.audio_embedding.model import AudioEmbedder, read_config
 from gemb.data.items import Item
-from gemb.encoders.base import EncoderIdentity, Failure, whole_identity
+from gemb.encoders.base import EncoderIdentity, Failure, chunk_seconds, failure
 from gemb.tasks import Modality
 
 
 class OpenAudio:
     """Sounds and texts in one space, by a model that ``gemb audio train`` saved.
+
+    Views:
+        ``whole``: a sound or a text, one unit vector ``[1, D]``.
+        ``chunks:<seconds>``: a sound cut into pieces of that length, the last may
+            be shorter, each encoded as ``whole`` would be, ``[n, D]``.
 
     Args:
         folder: Holds the model.
@@ -24,7 +31,7 @@ class OpenAudio:
 
     name = "open-audio"
     modalities: tuple[Modality, ...] = ("audio", "text")
-    views = ("whole",)
+    views = ("whole", "chunks:<seconds>")
 
     def __init__(self, folder: str | Path):
         self._folder = Path(folder).expanduser()
@@ -44,28 +51,47 @@ class OpenAudio:
         return records.digest(said)[:12]
 
     def identity(self, view: str = "whole") -> EncoderIdentity:
-        """What decides a vector; there is one view."""
-        return whole_identity(self, "1", view)
+        """What decides a vector; ``chunks:1.0`` is ``chunks:1``."""
+        seconds = self._chunk_seconds(view)
+        if seconds is not None:
+            view = f"chunks:{seconds:g}"
+        return EncoderIdentity(self.name, self.revision, self.dim, "1", view)
 
     def encode(self, items: Sequence[Item], view: str = "whole") -> list[np.ndarray | Failure]:
-        """Unit vectors float32 ``[1, D]`` of each item, in order, or a failure in its place."""
-        self.identity(view)
+        """Unit vectors float32 ``[n_i, D]`` of each item, in order, or a failure in its place."""
+        seconds = self._chunk_seconds(view)
         out: dict[int, np.ndarray | Failure] = {}
-        sounds = [n for n, i in enumerate(items) if i.modality == "audio"]
-        out.update(zip(sounds, self.model.vectors_of([items[n] for n in sounds]), strict=True))
+        sounds: dict[int, list[Item]] = {}
         texts: dict[int, str] = {}
         for number, item in enumerate(items):
-            if number in out:
-                continue
             try:
-                if item.modality != "text":
+                if item.modality not in self.modalities:
                     raise ValueError(f"{self.name} reads audio and text, not {item.modality}")
-                texts[number] = item.media.bytes().decode("utf-8")
-                if not texts[number].strip():
+                if item.modality == "audio":
+                    sounds[number] = [item] if seconds is None else features.chunks(item, seconds)
+                    continue
+                if seconds is not None:
+                    raise ValueError(f"{self.name} has no view {view!r} of text")
+                text = item.media.bytes().decode("utf-8")
+                if not text.strip():
                     raise ValueError("the text is empty")
+                texts[number] = text
             except (OSError, RuntimeError, ValueError) as error:
-                texts.pop(number, None)
-                out[number] = Failure(item.id, f"{item.id}: {error}")
-        out.update(zip(texts, self.model.embed_text(list(texts.values())), strict=True))
-        rows = [out[n] for n in range(len(items))]
-        return [r if isinstance(r, Failure) else r[None].copy() for r in rows]
+                out[number] = failure(item, error)
+        vectors = iter(self.model.vectors_of([part for row in sounds.values() for part in row]))
+        for number, row in sounds.items():
+            out[number] = _rows([next(vectors) for _ in row])
+        for number, vector in zip(texts, self.model.embed_text(list(texts.values())), strict=True):
+            out[number] = vector[None].copy()
+        return [out[n] for n in range(len(items))]
+
+    def _chunk_seconds(self, view: str) -> float | None:
+        # a rest of under 0.1 s stays with the piece before it
+        longest = Parts.model_validate(self._config["parts"]).max_seconds - 0.1
+        return chunk_seconds(view, self.name, self.views, 0.1, longest)
+
+
+def _rows(parts: Sequence[np.ndarray | Failure]) -> np.ndarray | Failure:
+    """The vectors of a sound's parts as rows, or the first failure."""
+    failed = next((p for p in parts if isinstance(p, Failure)), None)
+    return failed or np.stack([p for p in parts if not isinstance(p, Failure)])

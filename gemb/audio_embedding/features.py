@@ -19,7 +19,7 @@ from torch.nn.functional import adaptive_avg_pool1d
 from gemb import records
 from gemb.data import manifests
 from gemb.data.items import Item, Media
-from gemb.data.media import RATE, MediaError, decode_audio
+from gemb.data.media import RATE, MediaError, cut, decode_audio
 from gemb.encoders import moonshine, yamnet
 from gemb.encoders.base import EncoderIdentity, Failure
 from gemb.encoders.open_concat import OpenConcat, in_threads
@@ -141,6 +141,18 @@ def pieces(item: Item, seconds: float) -> list[Item]:
     samples = decode_audio(item.media.bytes(), suffix=item.media.suffix, name=item.id)
     if len(samples) <= seconds * RATE:
         return [item]
+    parts = np.array_split(samples, math.ceil(len(samples) / (seconds * RATE)))
+    return _parts(item, parts, {"of": item.media.key, "seconds": seconds, "version": 1})
+
+
+def chunks(item: Item, seconds: float) -> list[Item]:
+    """A sound cut into parts of so many seconds, of which the last may be shorter."""
+    samples = decode_audio(item.media.bytes(), suffix=item.media.suffix, name=item.id)
+    return _parts(item, cut(samples, seconds), {"chunks": seconds, "of": item.media.key})
+
+
+def _parts(item: Item, parts: Sequence[np.ndarray], about: dict[str, Any]) -> list[Item]:
+    """Parts of a sound as items; what they are ``about`` keeps their vectors apart."""
 
     def medium(number: int, part: np.ndarray) -> Media:
         def make() -> bytes:
@@ -148,10 +160,8 @@ def pieces(item: Item, seconds: float) -> list[Item]:
             soundfile.write(buffer, part, RATE, format="WAV", subtype="FLOAT")
             return buffer.getvalue()
 
-        recipe = {"part": number, "of": item.media.key, "seconds": seconds, "version": 1}
-        return Media.from_recipe(recipe, make, "wav")
+        return Media.from_recipe({"part": number, **about}, make, "wav")
 
-    parts = np.array_split(samples, math.ceil(len(samples) / (seconds * RATE)))
     return [
         Item(f"{item.id}#{n}", "audio", medium(n, part), item.answer, item.group)
         for n, part in enumerate(parts)

@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from gemb.data.items import Item, Media
 from gemb.data.manifests import MANIFESTS
 from gemb.embed import embed
-from gemb.encoders.base import Encoder, Failure, encode_each, failure
+from gemb.encoders.base import Encoder, Failure, encode_each, failure, require
 from gemb.errors import UserError
 from gemb.metrics import Bootstrap, Interval
 from gemb.progress import progress
@@ -315,9 +315,5 @@ def _ask(encoder: Encoder, index: Index, items: Sequence[Item], count: int) -> l
 
 
 def _check(encoder: Encoder, items: Sequence[Item]) -> None:
-    wanting = {i.modality for i in items} - set(encoder.modalities)
-    if wanting:
-        raise UserError(
-            f"{encoder.name} reads {', '.join(encoder.modalities)}, not {', '.join(wanting)}: "
-            "choose an encoder of both audio and text, such as open-audio:<folder>"
-        )
+    remedy = "choose an encoder of both audio and text, such as open-audio:<folder>"
+    require(encoder, (i.modality for i in items), remedy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from gemb.data.items import Item
 from gemb.encoders.prices import Amount, Limits
+from gemb.errors import UserError
 from gemb.tasks import Modality
 
 
@@ -72,6 +73,50 @@ class Encoder(Protocol):
         no row is dropped or shifted and the other items go on.
         """
         ...
+
+
+def require(encoder: Encoder, modalities: Iterable[Modality], remedy: str) -> None:
+    """Refuse an encoder that does not read all of these.
+
+    Raises:
+        UserError: Says what it reads, what is wanted, and the remedy.
+    """
+    wanting = [m for m in dict.fromkeys(modalities) if m not in encoder.modalities]
+    if wanting:
+        raise UserError(
+            f"{encoder.name} reads {', '.join(encoder.modalities)}, not {', '.join(wanting)}: "
+            + remedy
+        )
+
+
+def chunk_seconds(
+    view: str, name: str, views: Sequence[str], least: float, most: float
+) -> float | None:
+    """The seconds of the view ``chunks:<seconds>``, ``None`` of another that there is.
+
+    Args:
+        view: What is asked for.
+        name: The encoder's.
+        views: The encoder's.
+        least: Seconds of a chunk.
+        most: Seconds of a chunk.
+
+    Raises:
+        ValueError: There is no such view.
+    """
+    kind, _, length = view.partition(":")
+    if view in views:
+        return None
+    try:
+        seconds = float(length)
+    except ValueError:
+        seconds = -1.0
+    if kind != "chunks" or not least <= seconds <= most:
+        raise ValueError(
+            f"no view {view!r} in {name}; there are: {', '.join(views)}, "
+            f"with {least:g} to {most:g} seconds"
+        )
+    return seconds
 
 
 def whole_identity(encoder: Encoder, preprocessing: str, view: str) -> EncoderIdentity:

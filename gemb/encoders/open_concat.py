@@ -7,7 +7,6 @@ other two, with Moonshine's (what is said) and YAMNet's (what sounds).
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
@@ -20,7 +19,7 @@ from gemb.data.fetch import fetch
 from gemb.data.items import Item, MediaUnavailable
 from gemb.data.media import RATE, MediaError, cut, decode_audio, decode_image
 from gemb.encoders import efficientnet, moonshine, yamnet
-from gemb.encoders.base import EncoderIdentity, Failure
+from gemb.encoders.base import EncoderIdentity, Failure, chunk_seconds
 from gemb.errors import UserError
 from gemb.tasks import Modality
 
@@ -75,7 +74,7 @@ class OpenConcat:
 
     def identity(self, view: str = "whole") -> EncoderIdentity:
         """What decides a vector under ``view``; ``chunks:1.0`` is ``chunks:1``."""
-        seconds = _chunk_seconds(view)
+        seconds = self._chunk_seconds(view)
         if seconds is not None:
             view = f"chunks:{seconds:g}"
         dim = moonshine.DIM if view == "frames" else DIM
@@ -92,7 +91,7 @@ class OpenConcat:
             ValueError: There is no such view.
             FetchError: The weights cannot be fetched.
         """
-        seconds = _chunk_seconds(view)
+        seconds = self._chunk_seconds(view)
         images = [i for i, item in enumerate(items) if item.modality == "image"]
         sounds = [i for i, item in enumerate(items) if item.modality == "audio"]
         found: dict[int, np.ndarray | Failure] = {}
@@ -106,6 +105,10 @@ class OpenConcat:
             found.get(i, Failure(item.id, f"{self.name} has no view {view!r} of {item.modality}"))
             for i, item in enumerate(items)
         ]
+
+    def _chunk_seconds(self, view: str) -> float | None:
+        limits = moonshine.MIN_SECONDS, moonshine.MAX_SECONDS
+        return chunk_seconds(view, self.name, self.views, *limits)
 
     # The models, each fetched and loaded on first use.
 
@@ -250,20 +253,3 @@ def _place(**blocks: np.ndarray) -> np.ndarray:
 def _normalised(values: np.ndarray) -> np.ndarray:
     """Rows ``[n, d]`` of length one; a row without any feature (a silent patch) stays zero."""
     return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
-
-
-def _chunk_seconds(view: str) -> float | None:
-    """The seconds of a ``chunks`` view, ``None`` of another; refuses what is neither."""
-    if view in ("whole", "frames"):
-        return None
-    kind, _, length = view.partition(":")
-    try:
-        seconds = float(length)
-    except ValueError:
-        seconds = math.nan
-    if kind != "chunks" or not moonshine.MIN_SECONDS <= seconds <= moonshine.MAX_SECONDS:
-        raise ValueError(
-            f"no view {view!r} in {OpenConcat.name}; there are: {', '.join(OpenConcat.views)}, "
-            f"with {moonshine.MIN_SECONDS:g} to {moonshine.MAX_SECONDS:g} seconds"
-        )
-    return seconds

@@ -17,6 +17,7 @@ from gemb.data.items import Item, Media
 from gemb.data.load import Loaded, load_dataset
 from gemb.data.splits import Fold, leak_free_folds
 from gemb.encoders import open_bound
+from gemb.encoders.base import require
 from gemb.evaluate import Examples, predict
 from gemb.experiments import runs
 from gemb.experiments.runs import Outcome, Run
@@ -170,6 +171,8 @@ def prepare(profile: Profile, encoder_name: str, way: Way, own: Loaded, targets:
     asked = Sizes(train=sizes.train, val=sizes.val, test=folds * sizes.test, folds=3)
     fold = leak_free_folds(task, own.items, asked)[0]
     encoder = encoders.load(encoder_name)
+    sides = {i.modality for i in (*own.items, *targets.items)}
+    require(encoder, sides, "section 3 wants one space for what is trained on and asked about")
     seen = [*fold.train, *fold.val, *fold.test]
     texts = []
     if "text" in encoder.modalities:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
 from collections import Counter
@@ -20,7 +21,7 @@ from gemb.data.items import Item
 from gemb.data.readers import librispeech, spoken_sentences
 from gemb.data.splits import Fold
 from gemb.embed import embed
-from gemb.encoders.base import Encoder
+from gemb.encoders.base import Encoder, require
 from gemb.evaluate import Examples, predict, surprisal
 from gemb.experiments import runs
 from gemb.experiments.runs import Outcome, Run
@@ -30,6 +31,8 @@ from gemb.profiles import Profile, Training
 from gemb.progress import progress
 from gemb.records import Score
 from gemb.store import Store
+
+log = logging.getLogger(__name__)
 
 PROMPT = "Transcribe the spoken sentence."  # the study gives none
 MAX_NEW_TOKENS = 40  # twenty words
@@ -142,6 +145,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.OpenVoc
         encoders.load(profile.encoder),
         encoders.load(profile.text_encoder),
     )
+    require(vectors.audio, ["audio"], "section 2 is about speech, choose an encoder that hears")
     official = profile.source == "official"
     parts = parts_of(profile)
     jobs = plan(profile, parts, vectors, llm)
@@ -224,10 +228,14 @@ def plan(profile: Profile, parts: Parts, vectors: Vectors, llm: FrozenLLM) -> li
         jobs.append(
             _job(profile, "longer text", str(len(few.train)), few, vectors, llm, settings=settings)
         )
+    frames_curve = sizes.frames_curve
+    if frames_curve and "frames" not in vectors.audio.views:
+        log.warning("the curve over frames is left out: %s gives none", vectors.audio.name)
+        frames_curve = ()
     for arm, counts in (
         ("text", sizes.text_curve),
         ("audio", sizes.audio_curve),
-        ("frames", sizes.frames_curve),
+        ("frames", frames_curve),
     ):
         for count in counts:
             arm_fold = _fold(profile, parts, count, "text" if arm == "text" else "audio")

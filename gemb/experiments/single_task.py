@@ -20,7 +20,7 @@ from gemb.data.items import Item
 from gemb.data.load import Loaded, load
 from gemb.data.splits import Fold, leak_free_folds, random_fold
 from gemb.embed import Embedded
-from gemb.encoders.base import price_of
+from gemb.encoders.base import Encoder, price_of, require
 from gemb.evaluate import Examples, predict, virtual_tokens
 from gemb.experiments import measured, runs
 from gemb.experiments.runs import Outcome, Run
@@ -99,6 +99,25 @@ def items_per_second(llm: FrozenLLM, run: Run) -> float:
     return len(answers) / fastest
 
 
+def readable(profile: Profile, encoder: Encoder) -> list[str]:
+    """The profile's tasks that are of what the encoder reads; the others are said.
+
+    Raises:
+        UserError: There is none.
+    """
+    out = []
+    for name in profile.tasks:
+        modality = tasks.get(name, profile.source).modality
+        if modality in encoder.modalities:
+            out.append(name)
+        else:
+            log.warning("%s is left out: %s does not read %s", name, encoder.name, modality)
+    if not out:
+        wanted = (tasks.get(t, profile.source).modality for t in profile.tasks)
+        require(encoder, wanted, "choose another encoder, or tasks of what it reads")
+    return out
+
+
 def select(profile: Profile, name: str) -> Prepared:
     """Load and split the items of one of the profile's tasks; nothing is embedded."""
     task, sizes = tasks.get(name, profile.source), profile.sizes_of(name)
@@ -128,7 +147,7 @@ def prepare(profile: Profile, folder: Path | None = None) -> tuple[list[Prepared
     encoder = encoders.load(profile.encoder)
     slug = encoder.identity().slug
     out, seconds = [], 0.0
-    for name in profile.tasks:
+    for name in readable(profile, encoder):
         ready = select(profile, name)
         loaded = ready.loaded
         if loaded.source == "released" and profile.source == "raw":

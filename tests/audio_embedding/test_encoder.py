@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import soundfile
 import torch
 from tiny_audio import noise
 from typer.testing import CliRunner
@@ -8,6 +9,7 @@ from gemb import encoders
 from gemb.audio_embedding.model import read_config
 from gemb.cli import app
 from gemb.data.items import Item, Media
+from gemb.data.media import decode_audio
 from gemb.encoders.base import Encoder, Failure
 from gemb.errors import UserError
 
@@ -37,6 +39,26 @@ def test_a_saved_model_is_an_encoder_of_sounds_and_texts(build, tmp_path):
         model.body.norm.weight[0] += 0.1
     model.save(tmp_path / "other")
     assert encoders.load(f"open-audio:{tmp_path / 'other'}").identity() != same
+
+
+def test_its_chunks_are_the_pieces_of_a_sound_each_encoded_alone(build, tmp_path):
+    build().save(tmp_path / "m")
+    encoder = encoders.load(f"open-audio:{tmp_path / 'm'}")
+    long = noise(1.25)
+    samples = decode_audio(long.media.bytes(), suffix="wav", name="long")
+    pieces = []
+    for n, part in enumerate((samples[:8000], samples[8000:16000], samples[16000:])):
+        soundfile.write(tmp_path / f"{n}.wav", part, 16_000, subtype="FLOAT")
+        pieces.append(Item(f"{n}", "audio", Media.from_file(tmp_path / f"{n}.wav"), ""))
+    broken = Item("broken", "audio", Media(lambda: b"x", "wav"), "")
+    rows = encoder.encode([words("a dog"), long, broken], "chunks:0.5")
+    assert isinstance(rows[0], Failure) and "no view 'chunks:0.5' of text" in rows[0].reason
+    assert isinstance(rows[2], Failure) and rows[2].reason.startswith("broken")
+    np.testing.assert_allclose(rows[1], np.concatenate(encoder.encode(pieces)), atol=1e-5)
+    assert encoder.identity("chunks:0.50") == encoder.identity("chunks:0.5")
+    assert encoder.identity("chunks:0.5") != encoder.identity()
+    with pytest.raises(ValueError, match="no view 'frames' in open-audio; there are: whole, chunk"):
+        encoder.encode([long], "frames")
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):

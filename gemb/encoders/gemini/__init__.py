@@ -18,7 +18,7 @@ from google.genai import types
 from gemb.data.items import Item
 from gemb.encoders import keys
 from gemb.encoders.base import EncoderIdentity, Failure
-from gemb.encoders.gemini.contents import PREPROCESSING, chunk_seconds, contents
+from gemb.encoders.gemini.contents import PREPROCESSING, VIEWS, contents, seconds_of
 from gemb.encoders.gemini.session import Keep, Session
 from gemb.encoders.gemini.wire import BASE_URL, GeminiError
 from gemb.encoders.prices import Amount, Limits, dollars
@@ -60,7 +60,7 @@ class Gemini:
 
     name = "gemini"
     modalities: tuple[Modality, ...] = ("image", "audio", "text")
-    views = ("whole", "chunks:<seconds>")
+    views = VIEWS
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Gemini:
 
     def identity(self, view: str = "whole") -> EncoderIdentity:
         """What decides a vector; ``chunks:1.0`` is ``chunks:1``."""
-        seconds = chunk_seconds(view)
+        seconds = seconds_of(view)
         if seconds is not None:
             view = f"chunks:{seconds:g}"
         return EncoderIdentity(self.name, self.revision, self.dim, PREPROCESSING, view)
@@ -137,7 +137,7 @@ class Gemini:
         Raises:
             MediaError, MediaUnavailable: It cannot be.
         """
-        return sum((c.amount for c in contents(0, item, chunk_seconds(view))), Amount())
+        return sum((c.amount for c in contents(0, item, seconds_of(view))), Amount())
 
     def price(self, amount: Amount) -> float | None:
         """Dollars by the price list; a server on this machine is free."""

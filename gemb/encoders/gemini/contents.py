@@ -18,8 +18,10 @@ from gemb.data.media import (
     encode_png,
     encode_wav,
 )
+from gemb.encoders.base import chunk_seconds
 from gemb.encoders.prices import Amount
 
+VIEWS = ("whole", "chunks:<seconds>")
 MAX_SECONDS = 180.0  # of sound in one content
 MIN_SECONDS = 0.1  # of a chunk
 MAX_BYTES = 14_000_000  # of a request, whose 20 MB are counted in base64
@@ -27,21 +29,9 @@ MAX_BYTES = 14_000_000  # of a request, whose 20 MB are counted in base64
 PREPROCESSING = "2"  # to be raised whenever the same file would be sent in another form
 
 
-def chunk_seconds(view: str) -> float | None:
+def seconds_of(view: str) -> float | None:
     """The seconds of a ``chunks`` view, ``None`` of ``whole``."""
-    if view == "whole":
-        return None
-    kind, _, length = view.partition(":")
-    try:
-        seconds = float(length)
-    except ValueError:
-        seconds = -1.0
-    if kind != "chunks" or not MIN_SECONDS <= seconds <= MAX_SECONDS:
-        raise ValueError(
-            f"no view {view!r} in gemini; there are: whole, and chunks:<seconds> with "
-            f"{MIN_SECONDS:g} to {MAX_SECONDS:g} seconds"
-        )
-    return seconds
+    return chunk_seconds(view, "gemini", VIEWS, MIN_SECONDS, MAX_SECONDS)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from gemb.data.items import Item, MediaUnavailable
 from gemb.data.media import MediaError
 from gemb.encoders.base import Failure, Group
 from gemb.encoders.gemini import wire
-from gemb.encoders.gemini.contents import MAX_BYTES, Content, chunk_seconds, contents
+from gemb.encoders.gemini.contents import MAX_BYTES, Content, contents, seconds_of
 from gemb.encoders.gemini.wire import GeminiError, remedy
 from gemb.encoders.prices import Amount, Limits
 from gemb.errors import UserError
@@ -81,7 +81,7 @@ class Session:
 
     def __init__(self, encoder: Settings, view: str, keep: Keep):
         self._encoder, self._keep = encoder, keep
-        self._seconds = chunk_seconds(view)
+        self._seconds = seconds_of(view)
         limits = encoder.limits
         # A batch is no more than a tenth of what a minute may take, so that it flows evenly.
         self._max_contents = int(max(1, min(MAX_CONTENTS, limits.requests_per_minute // 10)))
