@@ -62,6 +62,9 @@ figures.data_table(record)
 
 # %% [markdown]
 # ## Results
+#
+# The four tasks on sounds are asked of another encoder's vectors in
+# [section 5](05_open_audio_encoder.ipynb), which makes that encoder.
 
 # %% tags=["hide-input"]
 figures.accuracy_chart(record)

@@ -84,6 +84,7 @@ def record():
         whole=30,
         small=5,
         models=[
+            model("chance", "baseline", 0.1),
             model("random", "baseline", 0.1),
             model("linear heads", "baseline", 0.4, trained=10**6, parameters=47_000_000),
             route("full", 30, 0.6),
@@ -106,6 +107,8 @@ def record():
         gains=[
             *gains(SURVIVES, "text-only", "aligned", 0.2),
             *gains(SURVIVES, "text-only", "chance", 0.3),
+            *gains(SURVIVES, "aligned", "chance", 0.1),
+            *gains("Is the best route above chance on each subset?", "full", "chance", 0.3)[1:],
             *gains(SURVIVES, "text-only, then pruned", "aligned, then pruned", 0.0),
             *gains(BEATS, "combined, 10 layers", "linear heads", -0.2),
             *(
@@ -196,6 +199,12 @@ def test_sentences_follow_the_numbers(record):
     assert "in 50 pairs kept aside: cvR@5 30.0 (25.0–35.0)% before training on texts" in text
     assert "teaches about texts, and the retrieval of clips follows in 1 of 2 directions" in text
     assert "Batches after the same 10 steps: 32 30.0%, 64 35.0%" in text
+    assert (
+        "section 1's adaptor answers words 70.0 (65.0–75.0)% from its vectors and 80.0 "
+        "(75.0–85.0)% from those of `open-concat`." in text
+    )
+    assert text.count("Does module combination beat the linear heads?") == 1
+    assert "Does text-only" not in text
     assert "Routing: the model is right for 30.0 (25.0–35.0)% of 20 spoken commands" in text
     assert "alone for 25%, and it is not surely above that; the words for 90.0" in text
     record.gains[1].text_to_audio = Score(value=0.1, low=1e-17, high=0.2)
@@ -207,15 +216,21 @@ def test_sentences_follow_the_numbers(record):
 def test_the_rarest_subset_is_said_and_whether_it_was_learnt_by_heart(record):
     assert "by heart" not in repr(figures.audio_findings(record))
     record.models.append(route("sound", 5, 0.2, "alone"))
+    for over, value in (("chance", 0.02), ("full", -0.4)):
+        record.gains += gains("What does it give to train on one subset alone?",
+                              "sound", over, value)[1:]  # fmt: skip
     text = repr(figures.audio_findings(record))
     assert (
         "Of sounds only 20 of 40 clips are trained on: there the best route gets 65.0%, "
-        "linear heads 45.0%, random vectors 15.0%." in text
+        "linear heads 45.0%, chance 15.0%; surely in 1 of 2 directions above chance." in text
     )
-    assert "5 layers get 25.0% after 12 steps, with a loss of 1.23" in text
+    assert (
+        "5 layers get 25.0% after 12 steps (in neither direction surely above chance, in neither "
+        "direction surely above the best route), with a loss of 1.23 where guessing costs" in text
+    )
     assert "by heart" not in text
     record.models[-1].loss = 0.02
-    assert "they are learnt by heart" in repr(figures.audio_findings(record))
+    assert "the training clips are learnt by heart" in repr(figures.audio_findings(record))
 
 
 @pytest.mark.parametrize(
@@ -231,10 +246,13 @@ def test_the_answer_on_pruning_is_computed(record, more, before, after, said):
     record.gains = [
         *gains(SURVIVES, "text-only", "aligned", more),
         *gains(SURVIVES, "text-only", "chance", before),
+        *gains(SURVIVES, "aligned", "chance", 0.1),
         *gains(SURVIVES, "text-only, then pruned", "aligned, then pruned", after),
     ]
     text = repr(figures.audio_findings(record))
     assert said in text
+    weak = "alignment brings the loss from 3.47, which is guessing, to 1.23, and retrieval 10.0 (5"
+    assert (weak in text) == ("sure" in said)
     assert ("the retrieval of clips does not surely follow" in text) == (more == 0)
     record.aside[1].gain = at(0.0)
     assert "nothing sure even about texts" in repr(figures.audio_findings(record))
@@ -277,7 +295,7 @@ def test_tables_say_how_much_was_trained_on(record):
     ("chart", "said"),
     [
         (figures.parameters_chart, "full 30.0 million 65%"),
-        (figures.parameters_chart, "linear heads 47.0 million 45%, random 15%"),
+        (figures.parameters_chart, "linear heads 47.0 million 45%, chance 15%"),
         (figures.pruning_chart, "sounds, text to audio: 30 layers 60%, 5 layers 50%"),
         (figures.batch_chart, "batches of 64: 40% after 5, 35% after 10"),
     ],

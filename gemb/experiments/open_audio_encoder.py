@@ -408,7 +408,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.AudioEn
             profile,
             f"{' + '.join(_PARTS.audio)}, {sizes.llm}",
             sizes.llm,
-            manifests.hashes([audio_pairs.DATASET]),
+            manifests.hashes(_made_of(sizes)),
             "raw",
             time.perf_counter() - started,
         ),
@@ -569,6 +569,13 @@ def _keep_best(bench: Bench, plans: Sequence[Plan], done: Mapping[str, Outcome])
             (folder / "outcome.json").unlink()
             bench.execute(plan)
     return best
+
+
+def _made_of(sizes: Audio) -> list[str]:
+    """The manifests of parts and data."""
+    names = [*_PARTS.audio, "minilm", sizes.llm, audio_pairs.DATASET]
+    names += [text_pairs.WORDNET] if sizes.dictionary else []
+    return [n for n in names if n in manifests.load_all()]  # a language model may be of the hub
 
 
 def _counts(data: Data) -> dict[str, dict[str, int]]:
@@ -735,13 +742,15 @@ class _Scored:
         beats = "Does module combination beat the linear heads?"
         best_beats = "Does the best route beat the linear heads?"
         everywhere = "Does the best route beat the best baseline of each subset?"
+        by_chance = "Is the best route above chance on each subset?"
+        alone = "What does it give to train on one subset alone?"
         linear = bars[LINEAR]
         text = self.found(self._text, "text")
         pruned = self.found(self._text, "prune")
         aligned = self.found(self.align, ALIGN.name)
         aligned_pruned = self.found(self._aligned_pruned, "prune")
         start = self.found(self.align, "start")
-        nothing = {s: retrieval.chance(g) for s, g in self.bench.data.galleries().items()}
+        nothing = bars[CHANCE]
         out = [
             *_gains(survives, START, start, CHANCE, nothing),
             *_gains(survives, ALIGNED, aligned, CHANCE, nothing),
@@ -761,6 +770,11 @@ class _Scored:
                 for subset, one in found.items():
                     bar = max(bars, key=lambda name: _both(bars[name][subset]))
                     out += _gains(everywhere, best, {subset: one}, bar, bars[bar], mean=False)
+                out += _gains(by_chance, best, found, CHANCE, nothing, mean=False)
+                for own in (p for p in self.plans if p.kind == "alone"):
+                    name, learnt = own.name, self.found(own, self.done[own.name].last)
+                    for over, other in ((CHANCE, nothing), (best, found)):
+                        out += _gains(alone, name, {name: learnt[name]}, over, other, mean=False)
         return out + self._ablated()
 
     def _ablated(self) -> list[Gain]:
@@ -831,10 +845,14 @@ def _baselines(bench: Bench, store: Store) -> tuple[dict[str, Baseline], baselin
             subset: retrieval.search(
                 g, audio[[rows[i.id] for i in g.items]], text[[columns[c] for c in g.captions]]
             )
-            for subset, g in data.galleries().items()
+            for subset, g in galleries.items()
         }
 
-    out = {n: (found(m), 0, 0.0) for n, m in baselines.untrained(store).items()}
+    galleries = data.galleries()
+    out: dict[str, Baseline] = {
+        CHANCE: ({s: retrieval.chance(g) for s, g in galleries.items()}, 0, 0.0)
+    }
+    out |= {n: (found(m), 0, 0.0) for n, m in baselines.untrained(store).items()}
     started = time.perf_counter()
     train_pairs: list[Pair] = audio_pairs.pairs(data.train)
     heads = baselines.LinearHeads.fit(train_pairs, audio_pairs.pairs(data.val), _Means(store))
@@ -850,7 +868,7 @@ def _baseline(
         kind="baseline",
         parts=f"{' + '.join(_PARTS.audio)} + minilm" if trained else name,
         trained=trained,
-        parameters=baselines.PARAMETERS[name] + trained or None,
+        parameters=baselines.PARAMETERS.get(name, 0) + trained or None,
         seconds=seconds,
         style="name" if trained else "",
         scores=scores_of(found),

@@ -99,11 +99,11 @@ def routes_table(record: AudioEncoderRecord) -> Shown:
         "subsets: is a right one among the first five? Documents that tie are taken in every order "
         "equally often. Parameters in all are those of everything that runs"
         f"{_frozen(record)}; trained are those that the last training moved, before layers were "
-        f"taken away; layers are the language model's, the first of {record.whole}. Minutes and "
-        "steps are of training, with the alignment that several routes share, in which the "
-        "language model is frozen; the loss is the last, beside that of who cannot tell the pairs "
-        "of a batch apart (a little less where captions repeat). The best is chosen among the "
-        "routes that were trained on sounds to their end.",
+        f"taken away; layers are the language model's, the first of {record.whole}. Minutes are of "
+        "training, with the alignment that several routes share, in which the language model is "
+        "frozen. The CSV has the steps, too, and the last loss beside that of who cannot tell the "
+        "pairs of a batch apart (a little less where captions repeat). The best is chosen among "
+        "the routes that were trained on sounds to their end.",
         aside=["kind", "steps", "last loss (guessing)"],
     )
 
@@ -178,7 +178,7 @@ def parameters_chart(record: AudioEncoderRecord) -> Shown:
                 )
                 told.append(f"{m.name} {x:.1f} million {100 * m.mean:.0f}%")
         for m in record.of("baseline"):
-            if not m.parameters:
+            if m.name == "chance":
                 axes.axhline(m.mean, color=GREY, lw=1, ls=":", label=m.name)
                 told.append(f"{m.name} {100 * m.mean:.0f}%")
         axes.set_ylim(0, 1)
@@ -303,7 +303,7 @@ def styles_table(record: AudioEncoderRecord) -> Shown:
 
 
 def gains_table(record: AudioEncoderRecord) -> Shown:
-    """The paired differences behind the section's two answers."""
+    """The paired differences behind the section's answers."""
     rows = [
         {
             "question": g.question,
@@ -319,7 +319,6 @@ def gains_table(record: AudioEncoderRecord) -> Shown:
         "open_audio_encoder_gains",
         "Differences of cvR@5 on the same queries, points, with paired 95% intervals over test "
         "pairs (one seed).",
-        aside=["question"],
     )
 
 
@@ -448,8 +447,8 @@ def _findings(record: AudioEncoderRecord) -> Iterator[str]:
     yield from _by_subset(record, best)
     if best.loss and best.guess:
         yield (
-            f"Its loss has come down to {best.loss:.2f} in {best.steps} steps; guessing costs "
-            f"{best.guess:.2f}."
+            f"The best route's loss has come down to {best.loss:.2f} in {best.steps} steps; "
+            f"guessing costs {best.guess:.2f}."
             + (
                 " That is hardly anything learnt: too few steps for the routes to differ by more "
                 "than chance."
@@ -467,13 +466,16 @@ def _findings(record: AudioEncoderRecord) -> Iterator[str]:
         "interval). All are tuned equally long; the whole model may want longer."
     )
     text = [g for g in record.gains if g.question.startswith("Does text-only")]
-    yield _survival(text)
+    yield _survival(text, record.model("aligned", "step"))
     yield _about_texts(record, text)
+    answered = {text[0].question}  # answered by the sentences before
     for question, model, over in dict.fromkeys((g.question, g.model, g.over) for g in record.gains):
-        if (model, over) in _LEFT_OUT or question.startswith(_EVERYWHERE):
-            continue
         some = [g for g in record.gains if (g.question, g.model, g.over) == (question, model, over)]
-        yield f"{model[0].upper()}{model[1:]} against {over}: {_verdict(some)}."
+        if (model, over) in _LEFT_OUT or all(g.subset != MEAN for g in some):
+            continue
+        asked = "" if question in answered else f"{question} "
+        answered.add(question)
+        yield f"{asked}{model[0].upper()}{model[1:]} against {over}: {_verdict(some)}."
     styles = {(m.style, m.tested): m.mean for m in record.of("style")}
     for style in dict.fromkeys(s for s, _ in styles):
         for tested in dict.fromkeys(t for _, t in styles):
@@ -489,6 +491,7 @@ def _findings(record: AudioEncoderRecord) -> Iterator[str]:
         steps = max(b.steps for b in record.batches)
         yield f"Batches after the same {steps} steps: {told} (one seed, no interval)."
     yield from _used(record)
+    yield from _in_the_study(record)
 
 
 def _by_subset(record: AudioEncoderRecord, best: AudioModel) -> Iterator[str]:
@@ -525,23 +528,33 @@ def _rarest(record: AudioEncoderRecord, best: AudioModel) -> Iterator[str]:
         if all(subset != s.subset for s in best.scores):
             continue
         bar = max(record.of("baseline"), key=lambda m: m.on(subset).mean)
-        nothing = record.model("random", "baseline")
+        nothing = record.model("chance", "baseline")
         mine, theirs, chance, own = (m.on(subset).mean for m in (best, bar, nothing, alone))
         counts = {s: c["train"] for s, c in record.pairs.items()}
         told = (
             f"Of {SUBSETS[subset]} only {counts[subset]} of {sum(counts.values())} clips are "
             f"trained on: there the best route gets {100 * mine:.1f}%, {bar.name} "
-            f"{100 * theirs:.1f}%, random vectors {100 * chance:.1f}%."
+            f"{100 * theirs:.1f}%, chance {100 * chance:.1f}%; "
+            f"{_sure(record, best.name, 'chance', subset)} above chance."
         )
         if alone.loss is not None and alone.guess:
             told += (
                 f" Trained on these alone {alone.layers} layers get {100 * own:.1f}% after "
-                f"{alone.steps} steps, with a loss of {alone.loss:.2f} where guessing costs "
-                f"{alone.guess:.2f}"
-            )
-            by_heart = alone.loss < 0.1 * alone.guess and own < 0.9
-            told += ": they are learnt by heart, which carries over little." if by_heart else "."
+                f"{alone.steps} steps ({_sure(record, subset, 'chance', subset)} above chance, "
+                f"{_sure(record, subset, best.name, subset)} above the best route), with a loss of "
+                f"{alone.loss:.2f} where guessing costs {alone.guess:.2f}"
+                + (": the training clips are learnt by heart." if alone.loss < 0.1 * alone.guess
+                   else ".")
+            )  # fmt: skip
         yield told
+
+
+def _sure(record: AudioEncoderRecord, model: str, over: str, subset: str) -> str:
+    """In how many directions the one is surely above the other on a subset, in words."""
+    same = (model, over, subset)
+    gain = next(g for g in record.gains if (g.model, g.over, g.subset) == same)
+    count = sum(s.low > _SURELY for s in (gain.text_to_audio, gain.audio_to_text))
+    return f"surely in {count} of 2 directions" if count else "in neither direction surely"
 
 
 def _used(record: AudioEncoderRecord) -> Iterator[str]:
@@ -568,6 +581,20 @@ def _used(record: AudioEncoderRecord) -> Iterator[str]:
         )
 
 
+def _in_the_study(record: AudioEncoderRecord) -> Iterator[str]:
+    """Where an adaptor answers better from which vectors."""
+    by = {(t.task, t.encoder): t.accuracy for t in record.study}
+    named = list(dict.fromkeys(t.encoder for t in record.study))
+    if len(named) == 2:
+        theirs, mine = named
+        told = [
+            f"{task} {percent(by[task, mine])}% from its vectors and {percent(by[task, theirs])}% "
+            f"from those of `{theirs}`"
+            for task in dict.fromkeys(t.task for t in record.study)
+        ]
+        yield "Back in the study, section 1's adaptor answers " + "; ".join(told) + "."
+
+
 def _surely_above(gains: Sequence[Gain], model: str, over: str) -> int:
     """In how many of the two directions a model is better in the mean of subsets."""
     mean = next(g for g in gains if (g.model, g.over, g.subset) == (model, over, MEAN))
@@ -592,20 +619,27 @@ def _about_texts(record: AudioEncoderRecord, gains: Sequence[Gain]) -> str:
     )
 
 
-def _survival(gains: Sequence[Gain]) -> str:
+def _survival(gains: Sequence[Gain], aligned: AudioModel) -> str:
     """Whether what training on texts adds, in the mean of subsets, is left after pruning."""
-
+    same = ("aligned", "chance", MEAN)
+    gain = next(g for g in gains if (g.model, g.over, g.subset) == same)
+    weak = (
+        f"What it starts from is weak: alignment brings the loss from {aligned.guess:.2f}, which "
+        f"is guessing, to {aligned.loss:.2f}, and retrieval {percent(gain.text_to_audio)} points "
+        f"(text to audio) and {percent(gain.audio_to_text)} (audio to text) above chance. Texts "
+        "can improve what sounds and texts share, and here they share little."
+    )
     if not _surely_above(gains, "text-only", "chance"):
         return (
             "The model trained on texts is not surely above chance even when whole: there is "
-            "nothing that could survive pruning, and the question is not answered here."
+            f"nothing that could survive pruning, and the question is not answered here. {weak}"
         )
     before = _surely_above(gains, "text-only", "aligned")
     if not before:
         return (
             "Training on texts adds nothing sure to the alignment, which saw sounds, even when the "
             "model is whole: there is no transfer that could survive pruning, and the question is "
-            "not answered here."
+            f"not answered here. {weak}"
         )
     after = _surely_above(gains, "text-only, then pruned", "aligned, then pruned")
     kept = (

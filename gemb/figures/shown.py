@@ -178,9 +178,10 @@ def provenance_table(record: Recorded) -> Shown:
     seeds = ", ".join(map(str, about.settings["seeds"]))
     if note := _SEEDS.get(record.experiment):
         seeds = note.format(first=about.settings["seeds"][0], all=seeds)
-    adaptor = "adaptor"
-    if record.experiment == "open_audio_encoder":  # in its last part alone
-        adaptor = "adaptor, of section 1's tasks"
+    adaptor, minutes = "adaptor", "minutes, with what was reused"
+    if record.experiment == "open_audio_encoder":
+        adaptor = "adaptor, of section 1's tasks"  # in its last part alone
+        minutes = "minutes, with the section's trainings that were reused"
     rows = [
         ("profile", about.profile),
         ("encoder", about.encoder),
@@ -188,7 +189,7 @@ def provenance_table(record: Recorded) -> Shown:
         ("vectors from", about.source),
         ("machine", about.machine),
         ("finished", about.finished),
-        ("minutes, with what was reused", f"{about.seconds / 60:.1f}"),
+        (minutes, f"{about.seconds / 60:.1f}"),
         ("seeds", seeds),
         (adaptor, ", ".join(f"{k} {v}" for k, v in about.settings["training"].items())),
         *([("what differs in this section", own)] if own else []),
