@@ -4,7 +4,7 @@ import re
 import pytest
 
 from gemb import figures, profiles, records
-from gemb.records import MethodResult, Score, SingleTaskRecord, TaskResult
+from gemb.records import MethodResult, Score, SingleTaskRecord, TaskResult, Voted
 
 
 def method(name, value=0.5, **more):
@@ -169,6 +169,24 @@ def test_the_findings_say_what_the_record_says(record):
     for one in record.results:
         one.history[0]["val_accuracy"] = 0.5
     assert "may still help; the cause is not known" in repr(figures.findings(record))
+    for one in record.results:
+        one.voted = Voted(
+            seeds=3,
+            accuracy=Score(value=0.84, low=0.8, high=0.9),
+            over_regression=Score(value=-0.01, low=-0.04, high=0.02),
+        )
+    text = repr(figures.findings(record))
+    assert "a part is the scatter of single trainings" in text and "not known" not in text
+    assert (
+        "The 3 seeds' adaptors by vote lose at most 3 points on 2 of these 2 (Clothing "
+        "classification −1.0 (−4.0 to 2.0), Word-level STT" in text
+    )
+    assert "−1.0 (−4.0 to 2.0)" in repr(figures.gap_table(record))
+    record.results[0].methods.append(
+        method("longer-trained adaptor", difference=Score(value=0.01, low=-0.04, high=0.05))
+    )
+    text = repr(figures.findings(record))
+    assert "trained twice as long it is not surely better; a part is the scatter" in text
     head = method("MLP head", 0.84, difference=Score(value=-0.04, low=-0.06, high=-0.02))
     for one in record.results:
         one.methods.append(head)

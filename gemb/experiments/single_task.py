@@ -293,6 +293,24 @@ class Answers:
         )
 
 
+def vote(rows: Iterable[tuple[Item, str, float]]) -> Answers:
+    """One answer an item: what most trainings say, of what equally many say the surest.
+
+    Args:
+        rows: An item, the answer of one training, and its mean log-probability.
+    """
+    by_item: dict[str, list[tuple[str, float]]] = defaultdict(list)
+    items = {}
+    for item, text, logprob in rows:
+        items[item.id] = item
+        by_item[item.id].append((metrics.normalise(text), logprob))
+    out = []
+    for said in by_item.values():
+        counts = Counter(text for text, _ in said)
+        out.append(max(said, key=lambda pair: (counts[pair[0]], pair[1]))[0])
+    return Answers(list(items.values()), [0] * len(items), out)
+
+
 def score(
     answers: Answers,
     draws: int,
@@ -446,6 +464,7 @@ def _result(
         groups=len({i.group or i.id for i in answers.items}),
         source=ready.loaded.source,
         methods=methods,
+        voted=_voted(main_runs, outcomes, table["main"]["logistic regression"], draws),
         subsets=subsets,
         controls=_controls(planned, ready, protocol, full, outcomes, labels),
         curve=_curve(planned, ready, mine, outcomes, vectors) if protocol == "leak-free" else [],
@@ -468,6 +487,27 @@ def _result(
         seconds_answering=float(np.mean([outcomes[r.key].answer_seconds for r in main_runs])),
         items_per_second=passes / sum(train_seconds),
         price_usd=ready.price,
+    )
+
+
+def _voted(
+    trainings: Sequence[Run], outcomes: dict[str, Outcome], regression: Answers, draws: int
+) -> records.Voted | None:
+    """What the seeds' adaptors answer together, if there are enough to vote."""
+    seeds = len({r.seed for r in trainings})
+    if seeds < 3:
+        return None
+    done = [(r, outcomes[r.key]) for r in trainings]
+    together = vote(
+        row
+        for r, o in done
+        for row in zip(r.fold.test, o.texts, o.logprobs, strict=False)  # what is extra comes after
+    )
+    difference = score(regression, draws, None, together).difference
+    if difference is None:
+        raise AssertionError("a difference was asked for")
+    return records.Voted(
+        seeds=seeds, accuracy=score(together, draws).accuracy, over_regression=difference
     )
 
 

@@ -58,6 +58,7 @@ from gemb.records.single_task import (
     SingleTaskRecord,
     SubsetResult,
     TaskResult,
+    Voted,
 )
 
 __all__ = [
@@ -101,6 +102,7 @@ __all__ = [
     "TransferResult",
     "Trial",
     "Uses",
+    "Voted",
     "digest",
     "machine",
     "provenance",

@@ -17,6 +17,14 @@ class MethodResult(Strict):
     outside: float | None = None  # share of answers outside the label set
 
 
+class Voted(Strict):
+    """The adaptors of several seeds, answering by vote."""
+
+    seeds: int
+    accuracy: Score
+    over_regression: Score  # minus logistic regression's accuracy, paired
+
+
 class SubsetResult(Strict):
     """Test items reported apart from the headline."""
 
@@ -39,6 +47,7 @@ class TaskResult(Strict):
     groups: int
     source: str
     methods: list[MethodResult]
+    voted: Voted | None = None
     subsets: list[SubsetResult] = []
     controls: list[MethodResult] = []
     curve: list[dict[str, Any]] = []
