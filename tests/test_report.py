@@ -217,7 +217,7 @@ def test_sentences_trained_longer_count_as_well():
     rows = report.claims({"librispeech_failure": record})
     row = next(r for r in rows if "clusters" in r.claim)
     assert row.verdict == "reproduced"
-    assert "80.0 (78.0–82.0)% of 169 sentences trained on, 12 times each" in row.here
+    assert "80.0 (75.0–85.0)% of 169 sentences trained on, 12 times each" in row.here
 
 
 @pytest.mark.parametrize(("nats", "verdict"), [(0.5, "reproduced"), (-0.5, "not reproduced")])
