@@ -14,6 +14,7 @@ from typing import Any
 import nbformat
 import papermill
 
+from gemb import profiles
 from gemb.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,8 +37,8 @@ def execute(
 ) -> Path:
     """Run one notebook from top to bottom under ``profile``.
 
-    The profile travels in the environment, as it does under nbval, so no cell
-    is injected unless ``parameters`` are given.
+    The profile, a name or a file, travels in the environment, as it does under
+    nbval, so no cell is injected unless ``parameters`` are given.
 
     Raises:
         PaperError: If a parameter is not declared by the notebook, or a cell fails.
@@ -51,7 +52,8 @@ def execute(
             )
     output.parent.mkdir(parents=True, exist_ok=True)
     # the kernel inherits both; the second quiets a remark of tqdm's about a widget
-    ours = {"GEMB_PROFILE": profile, "PYTHONWARNINGS": "ignore:IProgress not found"}
+    found = str(Path(profile).absolute()) if profiles.is_file(profile) else profile
+    ours = {"GEMB_PROFILE": found, "PYTHONWARNINGS": "ignore:IProgress not found"}
     before = {name: os.environ.get(name) for name in ours}
     os.environ.update(ours)
     try:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gemb.errors import UnknownName
+from gemb.errors import UnknownName, UserError
 from gemb.tasks import TASKS, Source
 
 Protocol = Literal["leak-free", "random"]
@@ -529,8 +531,55 @@ PROFILES: dict[str, Profile] = {
 
 
 def get(name: str | None = None) -> Profile:
-    """The profile called ``name``, or else the one ``GEMB_PROFILE`` names, or ``local``."""
+    """The profile called ``name``, or else the one ``GEMB_PROFILE`` names, or ``local``.
+
+    A name that ends in ``.yaml`` is a file: see :func:`read`.
+    """
     name = name or os.environ.get("GEMB_PROFILE") or "local"
+    if is_file(name):
+        return read(Path(name))
     if name not in PROFILES:
-        raise UnknownName(f"no profile {name!r}; there are: {', '.join(PROFILES)}")
+        raise UnknownName(
+            f"no profile {name!r}; there are: {', '.join(PROFILES)}, or a file that ends in .yaml"
+        )
     return PROFILES[name]
+
+
+def is_file(name: str) -> bool:
+    """Whether a profile of that name is a file of the reader's own."""
+    return name.endswith((".yaml", ".yml"))
+
+
+def read(path: Path) -> Profile:
+    """A profile from a YAML file, named like the file.
+
+    ``from`` names the profile it starts from; all else are fields of :class:`Profile` that
+    differ, of nested ones only those that do.
+
+    Raises:
+        UserError: The file cannot be read, has an unknown field or value, or a known profile's
+            name, whose records it would overwrite.
+    """
+    if path.stem in PROFILES:
+        raise UserError(f"{path}: {path.stem} is a profile already; give the file another name")
+    try:
+        own = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        base = get(own.pop("from", "local")).model_dump()
+        said = {"purpose": f"as {path.name} says", "duration": "", **own, "name": path.stem}
+        return Profile.model_validate(_merged(base, said))
+    except (
+        OSError,
+        UnicodeDecodeError,
+        yaml.YAMLError,
+        AttributeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise UserError(f"{path} is no profile: {error}") from error
+
+
+def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """``base`` with what ``own`` says, field by field."""
+    nested = {k: _merged(base[k], v) for k, v in own.items()
+              if isinstance(v, dict) and isinstance(base.get(k), dict)}  # fmt: skip
+    return {**base, **own, **nested}

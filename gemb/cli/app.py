@@ -15,5 +15,5 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 ProfileOption = Annotated[
-    str, typer.Option("--profile", help=f"one of: {', '.join(profiles.PROFILES)}")
+    str, typer.Option("--profile", help=f"one of: {', '.join(profiles.PROFILES)}; or a YAML file")
 ]

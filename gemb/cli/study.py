@@ -28,14 +28,15 @@ def run(
     """Execute one notebook with papermill."""
     from gemb import paper
 
-    profiles.get(profile)
+    chosen = profiles.get(profile)
     path = paper.NOTEBOOKS / f"{Path(notebook).stem}.ipynb"
     if not path.exists():
         raise paper.PaperError(
             f"no notebook {notebook}; there are: " + ", ".join(p.stem for p in paper.notebooks())
         )
     given = dict(p.split("=", 1) for p in parameter or [])
-    typer.echo(paper.execute(path, paper.BUILD / "notebooks" / profile / path.name, profile, given))
+    output = paper.BUILD / "notebooks" / chosen.name / path.name
+    typer.echo(paper.execute(path, output, profile, given))
 
 
 @app.command("paper")
@@ -53,11 +54,11 @@ def make_paper(
     started = time.perf_counter()
     executed = []
     if from_ == "run":
-        chosen = profiles.get(profile)
+        chosen = profiles.get(profile)  # may be a file
         _say_costs(chosen)
         for number, notebook in enumerate(paper.notebooks(), 1):
-            typer.echo(f"[{number}/{len(paper.notebooks())}] {notebook.stem} ({profile})")
-            output = paper.BUILD / "notebooks" / profile / notebook.name
+            typer.echo(f"[{number}/{len(paper.notebooks())}] {notebook.stem} ({chosen.name})")
+            output = paper.BUILD / "notebooks" / chosen.name / notebook.name
             executed.append(paper.execute(notebook, output, profile))
     typer.echo("building the book")
     index = paper.build_book(executed)
@@ -90,11 +91,12 @@ def study(profile: ProfileOption = "study") -> None:
     from gemb import paper, records
     from gemb.data.fetch import cache_dir
 
-    _say_costs(profiles.get(profile))
+    chosen = profiles.get(profile)
+    _say_costs(chosen)
     for notebook in paper.notebooks():
-        output = paper.BUILD / "notebooks" / profile / notebook.name
+        output = paper.BUILD / "notebooks" / chosen.name / notebook.name
         paper.adopt(paper.execute(notebook, output, profile), notebook)
-    for path in sorted((cache_dir() / "records").glob(f"*.{profile}.*")):
+    for path in sorted((cache_dir() / "records").glob(f"*.{chosen.name}.*")):
         shutil.copy(path, records.PUBLISHED / path.name)
         typer.echo(f"published {path.name}")
     paper.write_summary()
