@@ -77,6 +77,12 @@ class Interval:
     high: float
 
 
+def _interval(*bounds: float) -> Interval:
+    """Rounded far below what is shown, so that a constant does not lie outside its own interval,
+    a rounding error away, because drawings sum it in another order."""
+    return Interval(*(round(float(b), 12) for b in bounds))
+
+
 class Bootstrap:
     """Intervals of accuracy and macro accuracy, resampling whole groups.
 
@@ -140,7 +146,7 @@ class Bootstrap:
         )
         out = above / np.maximum(below, 1e-12)
         low, high = np.percentile(out[1:], [2.5, 97.5])
-        return Interval(float(out[0]), float(low), float(high))
+        return _interval(out[0], low, high)
 
     def interval(self, values: np.ndarray, macro: bool = False) -> Interval:
         """Mean of ``values`` ``[N]`` (or mean of class means) with its 95% interval.
@@ -150,4 +156,4 @@ class Bootstrap:
         """
         value, draws = self._statistic(values, macro)
         low, high = np.percentile(draws, [2.5, 97.5])
-        return Interval(value, float(low), float(high))
+        return _interval(value, low, high)

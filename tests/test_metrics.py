@@ -108,6 +108,13 @@ def test_coverage_of_the_interval_is_near_nominal():
     assert 0.88 <= covered / 200 <= 0.99
 
 
+@given(st.floats(-1, 1), st.integers(1, 20), st.booleans())
+def test_a_constant_is_not_a_rounding_error_outside_its_own_interval(value, count, macro):
+    boot = metrics.Bootstrap(list("abab" * count), ["g", "h", None, None] * count, 50)
+    found = boot.interval(np.full(4 * count, value), macro=macro)
+    assert found.low == found.value == found.high == pytest.approx(value, abs=1e-11)
+
+
 def test_no_items_is_an_error():
     with pytest.raises(ValueError, match="no items"):
         metrics.Bootstrap([], [])
