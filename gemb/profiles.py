@@ -416,11 +416,11 @@ PROFILES: dict[str, Profile] = {
                 known=(10, 30, 100, 169, 300, 1000),
                 known_passes=2000,
                 known_longer=169,  # as many as the study's commands
-                text_curve=(300, 1000, 10_000),
-                text_longer=1000,
-                audio_curve=(300, 1000),
-                frames_curve=(300, 1000),
-                curve_passes=1000,
+                text_curve=(300, 800, 10_000),
+                text_longer=800,
+                audio_curve=(300, 800),  # the latter is a set-up above
+                frames_curve=(300, 800),
+                curve_passes=800,
                 transcripts=160,
                 probe_words=100,
             ),

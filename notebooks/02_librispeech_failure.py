@@ -78,10 +78,10 @@ figures.voices_table(record)
 # %% [markdown]
 # ## Recognition or transcription?
 #
-# The same adaptor, trained on ever more distinct sentences, each by three voices. It is asked about
-# the same sentences in voices it has never heard, and about sentences it has never met. All
-# trainings are about equally long, so that each sentence is seen the less often the more there are;
-# in the profile `study` one number of them is trained three times as long too.
+# The same adaptor, trained on ever more distinct sentences, each by two or three voices. It is
+# asked about the same sentences in voices it has never heard, and about sentences it has never met.
+# All trainings are about equally long, so that each sentence is seen the less often the more there
+# are; in the profile `study` one number of them is trained three times as long too.
 
 # %% tags=["hide-input"]
 figures.recognition_chart(record)

@@ -8,10 +8,12 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from types import ModuleType
 
 import numpy as np
+import torch
 from sklearn.linear_model import LogisticRegression
 
 from gemb import adaptor, baselines, encoders, metrics, records
@@ -40,6 +42,7 @@ MOST_EPOCHS = 60  # on few sentences
 STACK = 8  # frames side by side in one vector: about five virtual tokens a second
 UNSEEN = 40  # sentences never trained on, asked beside the known ones
 LENGTHS = ((8, 9), (10, 12), (13, 20))  # words
+VOICES = 3  # speak a known sentence to train on, at most
 LONGER = 3  # times the epochs, of known sentences
 PROBED_IN = 5  # test sentences at least have a word that a probe looks for
 # The study's four set-ups: what the encoder is shown, and virtual tokens for each vector.
@@ -149,10 +152,11 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.OpenVoc
     official = profile.source == "official"
     parts = parts_of(profile)
     jobs = plan(profile, parts, vectors, llm)
-    say(f"{len(jobs)} trainings, {sum(runs.load(j.run) is not None for j in jobs)} done before")
     look_up = {j.run.key: j.vectors for j in jobs}
-    todo = [j.run for j in jobs]
-    done = runs.execute_all(todo, lambda r: look_up[r.key](), llm, "open vocabulary")
+    unique = {j.run.key: j.run for j in jobs}  # a curve may pass through a set-up
+    before = sum(runs.load(r) is not None for r in unique.values())
+    say(f"{len(unique)} trainings, {before} done before")
+    done = runs.execute_all(unique.values(), lambda r: look_up[r.key](), llm, "open vocabulary")
     for job in jobs:
         job.outcome = done[job.run.key]
     record = records.OpenVocabularyRecord(
@@ -175,7 +179,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.OpenVoc
         probes=[_probe(profile, arm, jobs, vectors) for arm in ("audio", "text", "length")],
         curve=[_point(profile, j) for j in jobs if j.part.startswith(("curve ", "longer text"))],
         nearest_training_wer=_nearest_training(profile, parts),
-        seconds=sum(j.done.train_seconds + j.done.answer_seconds for j in jobs),
+        seconds=sum(o.train_seconds + o.answer_seconds for o in done.values()),
         notes=[f"{i} left out of {v}: {why}" for (i, v), why in vectors.failures.items()],
     )
     records.write(record, cache_dir() / "records" / f"librispeech_failure.{profile.name}.json")
@@ -208,7 +212,7 @@ def _main(jobs: Sequence[Job], name: str = "one vector, 1 token") -> Job:
 
 
 def plan(profile: Profile, parts: Parts, vectors: Vectors, llm: FrozenLLM) -> list[Job]:
-    """Every training of the section, what the main table needs first."""
+    """Every training of the section; those on the same clips one after the other."""
     sizes = profile.sentences
     fold = _fold(profile, parts, sizes.train)
     jobs = [
@@ -219,9 +223,6 @@ def plan(profile: Profile, parts: Parts, vectors: Vectors, llm: FrozenLLM) -> li
     jobs.append(
         _job(profile, "setup", TEXT, _fold(profile, parts, sizes.train, "text"), vectors, llm)
     )
-    jobs += [_known(profile, parts, n, vectors, llm) for n in sizes.known]
-    if sizes.known_longer:
-        jobs.append(_known(profile, parts, sizes.known_longer, vectors, llm, longer=True))
     if sizes.text_longer:
         few = _fold(profile, parts, sizes.text_longer, "text")
         settings = training(profile, len(few.train), max(sizes.text_curve))
@@ -254,6 +255,9 @@ def plan(profile: Profile, parts: Parts, vectors: Vectors, llm: FrozenLLM) -> li
                     settings=settings,
                 )
             )
+    jobs += [_known(profile, parts, n, vectors, llm) for n in sizes.known]
+    if sizes.known_longer:
+        jobs.append(_known(profile, parts, sizes.known_longer, vectors, llm, longer=True))
     return jobs
 
 
@@ -279,7 +283,7 @@ def training(profile: Profile, clips: int, passes: int | None = None) -> Trainin
     if passes is not None:
         epochs = min(MOST_EPOCHS, max(1, round(passes / clips)))
         # to the end: the last epochs, at a small learning rate, are where sentences come right
-        changed = {"epochs": epochs, "patience": epochs}
+        changed = {"epochs": epochs, "patience": max(epochs, profile.training.patience)}
     if profile.sentences.learning_rate is not None:
         changed["learning_rate"] = profile.sentences.learning_rate
     return profile.training.model_copy(update=changed)
@@ -334,8 +338,13 @@ def _known(
 ) -> Job:
     """``count`` sentences by training voices; asked by other voices, beside unseen sentences."""
     known, reader = parts.train[:count], spoken_sentences  # which has several voices a sentence
-    train = [reader.item(s, v) for s in known for v in reader.training_voices(s)]
-    val = [reader.item(s, reader.training_voices(s, 4)[3]) for s in known[: profile.sentences.val]]
+    # as many voices as the passes allow where there are many sentences
+    voices = min(VOICES, max(1, profile.sentences.known_passes // count))
+    train = [reader.item(s, v) for s in known for v in reader.training_voices(s, voices)]
+    val = [
+        reader.item(s, reader.training_voices(s, VOICES + 1)[VOICES])
+        for s in known[: profile.sentences.val]
+    ]
     test = [reader.item(s, reader.test_voice(s)) for s in known[: profile.sentences.test]]
     unseen = [
         replace(reader.item(s, reader.test_voice(s)), subset="unseen") for s in parts.test[:UNSEEN]
@@ -564,11 +573,20 @@ def transcripts(items: Sequence[Item]) -> dict[str, str]:
     kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     todo = [i for i in items if i.media.key not in kept]
     if todo:
-        model = MoonshineBase(fetch("moonshine-base"))
-        with progress("transcribing", len(todo)) as bar:
-            for item in todo:
-                samples = decode_audio(item.media.bytes(), suffix="wav", name=item.id)
-                kept[item.media.key] = model.transcribe(samples)
+        model = MoonshineBase(fetch("moonshine-base"))  # whose sessions have one thread each
+
+        def transcribe(clip: tuple[Item, bytes]) -> str:
+            item, data = clip
+            return model.transcribe(decode_audio(data, suffix="wav", name=item.id))
+
+        with (
+            progress("transcribing", len(todo)) as bar,
+            ThreadPoolExecutor(torch.get_num_threads()) as pool,
+        ):
+            # read or generated here, one after the other: a generator need not bear threads
+            clips = [(item, item.media.bytes()) for item in todo]
+            for item, text in zip(todo, pool.map(transcribe, clips), strict=True):
+                kept[item.media.key] = text
                 bar.update(1)
         records.write_text(path, json.dumps(kept, ensure_ascii=False))
     return kept

@@ -191,7 +191,7 @@ def recognition_chart(record: OpenVocabularyRecord) -> Shown:
         axes.set_xticks(x, [str(n) for n in x])
         axes.minorticks_off()
         axes.set_ylim(-0.03, 1.03)
-        axes.set_xlabel("distinct sentences trained on, three voices each")
+        axes.set_xlabel("distinct sentences trained on, two or three voices each")
         axes.set_ylabel("exact match")
         axes.set_title(_data(record))
         axes.legend(loc="center right")
