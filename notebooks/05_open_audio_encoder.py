@@ -26,8 +26,9 @@
 # averaged into one vector. Texts go through the same body. Unlike the source's, these parts have
 # never met, and the pairs are clips of packages, few by comparison: the routes are comparable with
 # each other and with the baselines beside them, and with no published number. This book shows the
-# record of the profile `study`; `local` has 463 clips, 600 pairs of texts, the first 6 layers and
-# 3 in place of 30 to 5, batches of 32 and 64, a third of the steps and no ablations.
+# record of the profile `study`. `local` has 463 clips, a fifth of the test pairs, 600 pairs of
+# texts, the first 6 layers and 3 in place of 30 to 5, a third of the steps, batches of 32 and 64
+# for 8 steps, no ablations, and of section 1 the words alone.
 
 # %% tags=["parameters"]
 import os
@@ -52,7 +53,8 @@ figures.audio_findings(record)
 # %% [markdown]
 # ## Sounds and captions
 #
-# Three kinds of pairs, reported apart (captions by known and by unknown voices). Synthetic speech
+# Three kinds of pairs, reported apart (captions by known and by unknown voices; the means over
+# subsets leave out the known, whose captions are new and whose voices are not). Synthetic speech
 # is paired with what is said: whoever recognises speech solves it. Captions of Tux Paint's stamps
 # are read by volunteers in Danish, Dutch, French, Romanian and Spanish, and in Catalan by a man who
 # is in the test alone; Moonshine and MiniLM learnt English, and do not know these languages. Sounds
@@ -73,7 +75,8 @@ figures.audio_pairs_table(record)
 # clips' mean frames on the mean embeddings of their captions' words. Routes *full*, *pruned* and
 # *text-only* go on from one alignment, which trains it with the language model frozen. *Combined*
 # trains all but the audio encoders and the word embeddings at once, without alignment, for as many
-# steps as those two stages have together: its language model is trained for longer than theirs.
+# steps as those two stages have together: its language model is trained for longer than theirs. It
+# has ten layers or five; all thirty would take a sixth of the whole section's time, for one row.
 # Therefore the study has one more combined model, an ablation, trained for as many steps as theirs
 # are; another takes the last token's state in place of the mean. The baselines are asked the same:
 # chance, and one draw of random vectors; the AudioSet classes that YAMNet hears, and the words that

@@ -201,7 +201,7 @@ def test_sentences_follow_the_numbers(record):
     assert "Batches after the same 10 steps: 32 30.0%, 64 35.0%" in text
     assert (
         "section 1's adaptor answers words 70.0 (65.0–75.0)% from its vectors and 80.0 "
-        "(75.0–85.0)% from those of `open-concat`." in text
+        "(75.0–85.0)% from those of open-concat." in text
     )
     assert text.count("Does module combination beat the linear heads?") == 1
     assert "Does text-only" not in text
@@ -316,6 +316,48 @@ def test_uses_are_told_beside_what_they_are_compared_with(record):
     assert "asked with “a cow”; found: a cow" in repr(figures.searches_examples(record))
     assert "a cat 0.46" in repr(figures.searches_table(record))
     assert "1234" in repr(figures.device_table(record))
+
+
+def test_means_say_what_they_leave_out_and_where_an_answer_differs(record):
+    assert "left out" not in repr(figures.routes_table(record))
+    record.pairs["caption-known-voice"] = {"train": 0, "val": 0, "test": 5}
+    for m in record.models:
+        m.scores.append(m.scores[0].model_copy(update={"subset": "caption-known-voice"}))
+    assert "(captions read aloud, known voices left out)" in repr(figures.routes_table(record))
+    text = repr(figures.audio_findings(record))
+    assert "Means leave out the captions read aloud, known voices." in text
+    record.gains = [
+        *gains(SURVIVES, "text-only", "aligned", 0.0),
+        *gains(SURVIVES, "text-only", "chance", 0.3),
+        *gains(SURVIVES, "aligned", "chance", 0.1),
+        *gains(SURVIVES, "text-only, then pruned", "aligned, then pruned", 0.0),
+    ]
+    assert "On single subsets" not in repr(figures.audio_findings(record))
+    record.gains[1].audio_to_text = at(0.2)  # sounds, where the mean is not surely better
+    assert (
+        "it surely makes a difference whole, on sounds, audio to text, by 20.0 (15.0–25.0) points."
+        in repr(figures.audio_findings(record))
+    )
+
+
+def test_a_batch_size_that_falls_back_is_named(record):
+    text = repr(figures.audio_findings(record))
+    assert "fall back: batches of 64 from 40.0% after 5 steps to 35.0%" in text
+    record.batches[-1].score = 0.5
+    assert "Within these 10 steps the scores do not fall back" in repr(
+        figures.audio_findings(record)
+    )
+
+
+def test_the_articles_bar_stands_beside_small_models(record):
+    record.published += [
+        published("article", 42.0, same_as="org/clap"),
+        published("mteb", 62.3, model="org/small-clap", parameters=150_000_000),
+        published("mteb", 80.0, model="org/large", parameters=300_000_000),
+    ]
+    assert "org/small-clap, of 150.0 million parameters, reaches 62.3 there" in repr(
+        figures.published_differences_table(record)
+    )
 
 
 def test_without_sounds_there_are_no_labels_to_show(record):

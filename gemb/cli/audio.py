@@ -123,7 +123,9 @@ def train(
 @audio_app.command()
 def route(
     files: FilesArgument,
-    model: Annotated[str, typer.Option(help=_MODEL)],
+    model: Annotated[
+        str | None, typer.Option(help=f"{_MODEL}; notebook 05's best", show_default=False)
+    ] = None,
     tools: Annotated[
         Path | None, typer.Option(help="YAML, name: {description: what it does}; a home's")
     ] = None,
@@ -132,7 +134,7 @@ def route(
     """Say which tool a spoken command is for, without transcribing it: file, tool, similarity."""
     from gemb.audio_embedding import uses
 
-    encoder, store = _encoder_and_store(model)
+    encoder, store = _encoder_and_store(model or _best_model())
     known = uses.read_tools(tools) if tools else uses.read_tools()
     items = [uses.sound(f) for f in files]
     _show(files, uses.route(encoder, items, known, store, top))
@@ -182,6 +184,20 @@ def search(
         typer.secho(failed.reason, fg="red", err=True)
     if failures:
         raise UserError(f"{len(failures)} of {len(items)} files could not be searched (see above)")
+
+
+def _best_model() -> str:
+    """The folder of the best model that notebook 05 trained here, said aloud."""
+    from gemb.experiments.open_audio_encoder import newest_model
+
+    folder = newest_model()
+    if folder is None:
+        raise UserError(
+            "no model has been trained here yet: run `gemb run 05_open_audio_encoder`, make one "
+            "with `gemb audio train`, or name an encoder of sounds and texts with --model"
+        )
+    typer.secho(f"model: {folder}", err=True)
+    return str(folder)
 
 
 def _encoder_and_store(model: str) -> tuple[Encoder, Store]:

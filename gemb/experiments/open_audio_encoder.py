@@ -232,6 +232,17 @@ class Outcome:
         return out
 
 
+def models_folder() -> Path:
+    """Where trainings and their models lie."""
+    return cache_dir() / "audio-models"
+
+
+def newest_model() -> Path | None:
+    """The best model of the latest run, if there was any run on this machine."""
+    found = models_folder().glob("*/model/model.safetensors")
+    return max((f.parent for f in found), key=lambda f: f.stat().st_mtime, default=None)
+
+
 @dataclass
 class Bench:
     """Trains, keeps and scores the models of a profile."""
@@ -242,7 +253,7 @@ class Bench:
 
     def folder(self, plan: Plan) -> Path:
         """Where a plan's outcome lies."""
-        return cache_dir() / "audio-models" / plan.key(self.data, self.texts)
+        return models_folder() / plan.key(self.data, self.texts)
 
     def captions(self, styles: Sequence[Style]) -> list[str]:
         """Every caption that is asked about, once."""
@@ -295,7 +306,7 @@ class Bench:
             save_file(model.projection.state_dict(), folder / "projection.safetensors")
         else:
             if plan.start:
-                aligned = cache_dir() / "audio-models" / plan.start
+                aligned = models_folder() / plan.start
                 model.projection.load_state_dict(load_file(aligned / "projection.safetensors"))
                 settings = _recipe(self.sizes, "full", self.sizes.align_steps).training
                 model.provenance["stages"] = [
@@ -396,8 +407,8 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.AudioEn
     align = Plan(ALIGNED, "align", _recipe(sizes, "full", sizes.align_steps))
     plans = _plans(sizes, bench.folder(align).name, data.rarest)
     everything = [align, *plans]
-    finished = sum((bench.folder(p) / "outcome.json").exists() for p in everything)
-    say(f"{len(everything)} trainings, {finished} done before")
+    kept = [p for p in everything if (bench.folder(p) / "outcome.json").exists()]
+    say(f"{len(everything)} trainings, {len(kept)} done before")
     done = {p.name: bench.execute(p) for p in everything}
     best = _keep_best(bench, [p for p in plans if p.kind == "route"], done)
     scored = _Scored(bench, align, plans, done)
@@ -427,8 +438,8 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.AudioEn
         published=_published(),
     )
     # of trainings that are read back, what they took when they were made
-    spent = sum(o.seconds for o in done.values()) + compared[LINEAR][2]
-    record.provenance.seconds = max(spent, time.perf_counter() - started)
+    before = sum(done[p.name].seconds for p in kept)
+    record.provenance.seconds = before + time.perf_counter() - started
     records.write(record, cache_dir() / "records" / f"open_audio_encoder.{profile.name}.json")
     return record
 
@@ -606,8 +617,14 @@ def scores_of(found: Mapping[str, Retrieval]) -> list[SubsetScores]:
     ]
 
 
-def _mean(found: Mapping[str, Retrieval], direction: Direction) -> Score:
-    return Score(**vars(retrieval.mean(found, direction)))
+def _mean(
+    found: Mapping[str, Retrieval],
+    direction: Direction,
+    over: Mapping[str, Retrieval] | None = None,
+) -> Score:
+    """Over subsets; captions by voices that training heard are reported, and not counted."""
+    counted = {s: one for s, one in found.items() if s != audio_pairs.KNOWN_VOICE}
+    return Score(**vars(retrieval.mean(counted, direction, over)))
 
 
 @dataclass(frozen=True)
@@ -703,13 +720,13 @@ class _Scored:
         out = []
         for plan in (p for p in self.plans if p.kind == "batch"):
             for steps, loss in self.done[plan.name].losses.items():
-                found = scores_of(self.found(plan, steps))
+                found = self.found(plan, steps)
                 out.append(
                     BatchPoint(
                         batch_size=plan.recipe.training.batch_size,
                         steps=int(steps),
                         loss=loss,
-                        score=float(np.mean([s.mean for s in found])),
+                        score=float(np.mean([_mean(found, d).value for d in DIRECTIONS])),
                     )
                 )
         return out
@@ -803,11 +820,11 @@ def _gains(
     other: Mapping[str, Retrieval],
     mean: bool = True,
 ) -> list[Gain]:
-    """On each subset, and in the mean of all if wanted."""
+    """On each subset, and in the mean over them if wanted."""
 
     def gain(subset: str, direction: Direction) -> Score:
         if subset == MEAN:
-            return Score(**vars(retrieval.mean(found, direction, other)))
+            return _mean(found, direction, other)
         return Score(**vars(found[subset].gain(other[subset], direction)))
 
     return [

@@ -11,6 +11,9 @@ from gemb.data import manifests, released
 from gemb.figures.shown import Shown, medium, percent, table
 from gemb.records import AudioEncoderRecord
 
+# The names that the section's other tables give to what is written down by encoder.
+CALLED = {"open-audio": "the best route's model", "open-bound": "YAMNet's class names, MiniLM"}
+
 
 def routing_table(record: AudioEncoderRecord) -> Shown:
     """Spoken commands sent to the nearest of a dozen tools."""
@@ -71,7 +74,7 @@ def labels_table(record: AudioEncoderRecord) -> Shown:
     found = record.uses.labelling
     rows = [
         {
-            "encoder": w.encoder,
+            "encoder": CALLED.get(w.encoder, w.encoder),
             "right label": percent(w.accuracy),
         }
         for w in found
@@ -86,7 +89,8 @@ def labels_table(record: AudioEncoderRecord) -> Shown:
     return table(
         pd.DataFrame(rows),
         "open_audio_encoder_labels",
-        about + "Beside the best model stands YAMNet, its AudioSet classes read by MiniLM.",
+        about + "Beside the best model stand the AudioSet classes that YAMNet hears, as MiniLM "
+        "reads them.",
     )
 
 
@@ -99,7 +103,10 @@ def labels_examples(record: AudioEncoderRecord) -> Shown:
                 e.item,
                 [
                     f"“{e.caption}”",
-                    *(f"{w.encoder}: {', '.join(w.examples[n].labels)}" for w in found),
+                    *(
+                        f"{CALLED.get(w.encoder, w.encoder)}: {', '.join(w.examples[n].labels)}"
+                        for w in found
+                    ),
                 ],
             )
             for n, e in enumerate(found[0].examples if found else [])

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from gemb.audio_embedding import uses
 from gemb.cli import app
+from gemb.data.fetch import cache_dir
 from gemb.data.items import Item, Media
 from gemb.data.media import RATE, decode_audio, encode_wav
 from gemb.data.readers.spoken_commands import COMMANDS
@@ -255,6 +256,16 @@ def test_a_trained_model_routes(home, build, real_sounds, tmp_path):
     done = run("route", real_sounds / "speech.ogg", "--model", tmp_path / "model", "--top", 12)
     assert done.exit_code == 0, done.output
     assert {row[1] for row in table(done.stdout)} == set(uses.read_tools())
+
+
+def test_without_a_model_the_notebooks_best_routes(home, build, real_sounds):
+    done = run("route", real_sounds / "speech.ogg")
+    assert isinstance(done.exception, UserError)
+    assert "gemb run 05_open_audio_encoder" in str(done.exception)
+    build().save(cache_dir() / "audio-models" / "some-training" / "model")
+    done = run("route", real_sounds / "speech.ogg")
+    assert done.exit_code == 0, done.output
+    assert "some-training" in done.stderr and len(table(done.stdout)) == 1
 
 
 @pytest.mark.parametrize(

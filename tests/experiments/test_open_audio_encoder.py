@@ -55,6 +55,14 @@ def test_other_metrics_have_intervals_too(data):
     assert found.others["text-to-audio"]["MRR"].low <= 0.75
 
 
+def test_captions_by_known_voices_are_reported_and_not_counted(data):
+    found = {s: retrieval.chance(g) for s, g in data.galleries().items()}  # two, and a single one
+    known = found | {"caption-known-voice": retrieval.chance(data.galleries()["speech"])}
+    assert section._mean(known, "text-to-audio") == section._mean(found, "text-to-audio")
+    gains = section._gains("?", "a", known, "b", known)
+    assert {g.subset for g in gains} == {"mean", *known}
+
+
 def test_the_voice_of_a_real_recording_is_known_by_its_speaker(data):
     said = item("oak", "train", "caption")
     said = replace(said, meta={"voice": "tuxpaint-es"})
