@@ -70,8 +70,10 @@ class Sentences(_Strict):
     audio_curve: tuple[int, ...] = Field(description="the same on vectors of speech")
     frames_curve: tuple[int, ...] = Field(description="the same on unpooled frames of speech")
     curve_passes: int = Field(description="training items times epochs at each size, about")
-    text_longer: int | None = Field(
-        default=None, description="texts that are trained on as long as the most are, too"
+    longer: int = Field(
+        default=0,
+        description="sentences whose texts, and whose speech, are trained on as long as the most "
+        "texts are, too",
     )
     transcripts: int = Field(description="test sentences that the real recogniser transcribes")
     probe_words: int = Field(description="frequent words that a linear probe looks for")
@@ -417,10 +419,10 @@ PROFILES: dict[str, Profile] = {
                 known_passes=2000,
                 known_longer=169,  # as many as the study's commands
                 text_curve=(300, 800, 10_000),
-                text_longer=800,
                 audio_curve=(300, 800),  # the latter is a set-up above
                 frames_curve=(300, 800),
                 curve_passes=800,
+                longer=800,
                 transcripts=160,
                 probe_words=100,
             ),

@@ -147,7 +147,17 @@ def test_what_was_trained_longer_stands_beside_the_curves_and_decides(record):
     assert "300 sentences seen 90 times instead of 30 are right in 90.0" in text
     assert "how often each was seen is what decides" in text
     assert "300 sentences with as many steps (10,000 passes) reach 8.0" in text
-    assert "it is the sentences, so that too few of them" in text
+    assert "the steps alone are 20% of the way up from 5.0" in text  # 5, then 8, of 20
+    record.curve[0].n_train = 200  # nothing to compare with
+    assert "it is the sentences, so that too few of them" in repr(figures.evidence(record))
+    assert "vectors give" not in text
+    record.curve.append(point("audio", 300, 1, passes=10_000).model_copy(update={"longer": True}))
+    text = repr(figures.evidence(record))
+    assert "(10,000 passes) on the same 300 sentences, speech vectors give 1.0" in text
+    assert "neither the number of sentences nor the steps" in text
+    record.curve[-1].bits = score(8.0)
+    assert "not surely worse than the text's" in repr(figures.evidence(record))
+    record.curve.pop()
     record.curve[-1].bits = score(30.0)
     assert "it is the steps, and fewer sentences seen more often" in repr(figures.evidence(record))
     record.curve.pop()

@@ -177,7 +177,11 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.OpenVoc
         ],
         recognition=[_recognised(profile, j, vectors) for j in jobs if j.part.endswith("known")],
         probes=[_probe(profile, arm, jobs, vectors) for arm in ("audio", "text", "length")],
-        curve=[_point(profile, j) for j in jobs if j.part.startswith(("curve ", "longer text"))],
+        curve=[
+            _point(profile, j)
+            for j in jobs
+            if j.part.startswith("curve ") or j.part in ("longer text", "longer audio")
+        ],
         nearest_training_wer=_nearest_training(profile, parts),
         seconds=sum(o.train_seconds + o.answer_seconds for o in done.values()),
         notes=[f"{i} left out of {v}: {why}" for (i, v), why in vectors.failures.items()],
@@ -223,12 +227,11 @@ def plan(profile: Profile, parts: Parts, vectors: Vectors, llm: FrozenLLM) -> li
     jobs.append(
         _job(profile, "setup", TEXT, _fold(profile, parts, sizes.train, "text"), vectors, llm)
     )
-    if sizes.text_longer:
-        few = _fold(profile, parts, sizes.text_longer, "text")
+    for arm in ("text", "audio") if sizes.longer else ():
+        few = _fold(profile, parts, sizes.longer, arm)
         settings = training(profile, len(few.train), max(sizes.text_curve))
-        jobs.append(
-            _job(profile, "longer text", str(len(few.train)), few, vectors, llm, settings=settings)
-        )
+        name = str(len(few.train))
+        jobs.append(_job(profile, f"longer {arm}", name, few, vectors, llm, settings=settings))
     frames_curve = sizes.frames_curve
     if frames_curve and "frames" not in vectors.audio.views:
         log.warning("the curve over frames is left out: %s gives none", vectors.audio.name)

@@ -280,7 +280,7 @@ def curve_chart(record: OpenVocabularyRecord) -> Shown:
                     for axes, s in ((left, p.bits), (right, p.overlap)):
                         axes.plot([p.n_train] * 2, [s.low, s.high], color=colour, lw=1.2)
                         axes.plot(p.n_train, s.value, "*", color=colour, ms=12, mec="white",
-                                  label=f"{label}, as long as the largest")  # fmt: skip
+                                  label=f"{label}, as long as the most texts")  # fmt: skip
             told += [
                 f"{label}, {p.n_train} sentences: {p.bits.value:.1f} bits, overlap "
                 f"{100 * p.overlap.value:.0f}%"
@@ -338,7 +338,7 @@ def evidence(record: OpenVocabularyRecord) -> Bullets:
         *_recognition(record),
         *_held(record),
     ]
-    lines += _data_or_size(record) + _frames(record)
+    lines += _data_or_size(record) + _speech_as_long(record) + _frames(record)
     return Bullets(lines)
 
 
@@ -554,6 +554,27 @@ def _data_or_size(record: OpenVocabularyRecord) -> list[str]:
     return out
 
 
+def _speech_as_long(record: OpenVocabularyRecord) -> list[str]:
+    """Whether speech, trained on as long as text is, gives what text gives."""
+    text, audio = (
+        next((p for p in record.curve if p.longer and p.arm == arm), None)
+        for arm in ("text", "audio")
+    )
+    if text is None or audio is None:
+        return []
+    said = (
+        f"Trained as long ({audio.passes:,} passes) on the same {audio.n_train:,} sentences, "
+        f"speech vectors give {plain(audio.bits)} bits a sentence and {percent(audio.overlap)}% word "
+        f"overlap, text vectors {plain(text.bits)} and {percent(text.overlap)}%: "
+    )
+    if _above(text.bits, audio.bits):
+        return [
+            said + "neither the number of sentences nor the steps tells them apart, so that what "
+            "the vector holds, or how openly, is part of the failure."
+        ]
+    return [said + "the speech vector is not surely worse than the text's, trained as long."]
+
+
 def _sentences_or_steps(
     record: OpenVocabularyRecord, arm: str, first: CurvePoint, last: CurvePoint
 ) -> str:
@@ -570,7 +591,15 @@ def _sentences_or_steps(
         f"many steps ({same.passes:,} passes) reach {plain(same.bits)} bits and "
         f"{percent(same.overlap)}% overlap: "
     )
+    before = next((p for p in _of_arm(record, arm) if p.n_train == same.n_train), None)
     if _above(last.bits, same.bits):
+        if before is not None and _above(same.bits, before.bits):
+            share = (same.bits.value - before.bits.value) / (last.bits.value - before.bits.value)
+            return text + (
+                f"the steps alone are {100 * share:.0f}% of the way up from {plain(before.bits)}, "
+                f"and the other {last.n_train - same.n_train:,} sentences the rest, so that too "
+                "few sentences are part of the failure, and too short a training another."
+            )
         return text + "it is the sentences, so that too few of them are part of the failure."
     if _above(same.bits, last.bits):
         return text + "it is the steps, and fewer sentences seen more often do even better."

@@ -58,7 +58,7 @@ class CurvePoint(Strict):
     """One training of a learning curve over sentences."""
 
     arm: str
-    longer: bool = False  # trained on as long as the arm's largest, beside the curve
+    longer: bool = False  # trained on as long as the most texts, beside the curve
     n_train: int
     passes: int = 0  # training sentences times epochs
     exact: Score
