@@ -564,8 +564,8 @@ def _speech_as_long(record: OpenVocabularyRecord) -> list[str]:
         return []
     said = (
         f"Trained as long ({audio.passes:,} passes) on the same {audio.n_train:,} sentences, "
-        f"speech vectors give {plain(audio.bits)} bits a sentence and {percent(audio.overlap)}% word "
-        f"overlap, text vectors {plain(text.bits)} and {percent(text.overlap)}%: "
+        f"speech vectors give {plain(audio.bits)} bits a sentence and {percent(audio.overlap)}% "
+        f"word overlap, text vectors {plain(text.bits)} and {percent(text.overlap)}%: "
     )
     if _above(text.bits, audio.bits):
         return [
