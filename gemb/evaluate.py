@@ -96,7 +96,7 @@ def predict(
     Args:
         adaptor: ``None`` asks without virtual tokens: the blind prompt.
         llm: The language model.
-        examples: Their answers are not looked at, except to batch like lengths.
+        examples: Their answers are not looked at.
         batch_size: Items at once.
         max_new_tokens: Where an answer that does not end is cut.
 

@@ -21,6 +21,7 @@ from gemb.data.items import Item
 from gemb.data.load import load_dataset
 from gemb.data.media import decode_audio
 from gemb.data.readers import audio_pairs, spoken_sentences
+from gemb.data.splits import places
 from gemb.encoders import open_bound
 from gemb.errors import UserError
 from gemb.experiments import audio_uses, binding, esc50_transfer, measured, runs, single_task
@@ -68,7 +69,8 @@ def write(folder: Path = released.FOLDER) -> None:
     sounds = load_dataset(esc50_transfer.SOUNDS).items
     heard, _ = runs.embedded(sounds, encoders.load(esc50_transfer.DISJOINT), "raw", "sounds")
     sounds = [i for i in sounds if i.media.key in heard.vectors]
-    released.write_items({**by_task, esc50_transfer.SOUNDS: sounds}, folder)
+    where = {p.task.name: places(p.folds["leak-free"]) for p in prepared}
+    released.write_items({**by_task, esc50_transfer.SOUNDS: sounds}, where, folder)
     hashes = manifests.hashes([*(p.task.dataset for p in prepared), esc50_transfer.SOUNDS])
     for name in (esc50_transfer.DISJOINT, *esc50_transfer.SHARED):
         encoder = encoders.load(name)

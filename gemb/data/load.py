@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 
 from gemb.data import released
 from gemb.data.fetch import SourceUnavailable
 from gemb.data.items import Item
+from gemb.data.splits import Fold, folds_of, leak_free_folds
+from gemb.profiles import Sizes
 from gemb.tasks import Task
 
 # One reader a dataset, by dotted path: reading one imports no other. After a colon stands the
@@ -38,11 +40,25 @@ READERS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Loaded:
-    """Items with where they came from: ``raw``, ``official``, or ``released`` and why."""
+    """Items with where they came from: ``raw``, ``official``, or ``released`` and why.
+
+    ``places`` says of released items in which part of which fold they were.
+    """
 
     items: list[Item]
     source: str
     why: str = ""
+    places: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def folds(self, task: Task, sizes: Sizes) -> list[Fold]:
+        """The task's leak-free folds; of released items those that they were released from.
+
+        Raises:
+            ValueError: If the items lack the marks that ``task.split`` needs.
+        """
+        if self.places:
+            return folds_of(self.items, self.places, sizes)
+        return leak_free_folds(task, self.items, sizes)
 
 
 def load(task: Task, source: str = "raw") -> Loaded:
@@ -69,7 +85,7 @@ def load_dataset(name: str, source: str = "raw", released_as: str | None = None)
     """
     filed = released_as or name
     if source == "released":
-        return Loaded(released.items(filed), "released", "as the profile asks")
+        return _released(filed, "as the profile asks")
     module, _, function = READERS[name].partition(":")
     reader: Callable[[], list[Item]] = getattr(import_module(module), function or "items")
     try:
@@ -77,4 +93,8 @@ def load_dataset(name: str, source: str = "raw", released_as: str | None = None)
     except SourceUnavailable as error:
         if source == "official" or not released.has(filed):
             raise
-        return Loaded(released.items(filed), "released", str(error))
+        return _released(filed, str(error))
+
+
+def _released(filed: str, why: str) -> Loaded:
+    return Loaded(released.items(filed), "released", why, released.places(filed))

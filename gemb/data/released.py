@@ -59,6 +59,14 @@ def items(task: str, folder: Path = FOLDER) -> list[Item]:
     return list(_items_by_task(folder)[task])
 
 
+def places(task: str, folder: Path = FOLDER) -> dict[str, dict[str, str]]:
+    """In which part of which leak-free fold each item of a task was, by its id; of a dataset that
+    no adaptor is trained on: nothing."""
+    table = pq.read_table(folder / "items.parquet", columns=["task", "id", "places"])
+    rows = [r for r in table.to_pylist() if r["task"] == task]
+    return {r["id"]: found for r in rows if (found := json.loads(r["places"]))}
+
+
 def headers(folder: Path = FOLDER) -> dict[Path, dict[str, Any]]:
     """What the vectors of each file were made by: encoder, manifest hashes, block."""
     return {
@@ -88,8 +96,18 @@ def vectors(
     return lambda keys: {k: tables()[k] for k in keys if k in tables()}
 
 
-def write_items(by_task: Mapping[str, Sequence[Item]], folder: Path = FOLDER) -> None:
-    """Write the items of each task or dataset, without their media."""
+def write_items(
+    by_task: Mapping[str, Sequence[Item]],
+    places: Mapping[str, Mapping[str, Mapping[str, str]]],
+    folder: Path = FOLDER,
+) -> None:
+    """Write the items of each task or dataset, without their media.
+
+    Args:
+        by_task: The items.
+        places: By task and item id, the part of each leak-free fold that it is in.
+        folder: Where to write.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     rows = [
         {
@@ -102,6 +120,7 @@ def write_items(by_task: Mapping[str, Sequence[Item]], folder: Path = FOLDER) ->
             "split": i.split,
             "subset": i.subset,
             "meta": json.dumps(dict(i.meta), sort_keys=True),
+            "places": json.dumps(places.get(task, {}).get(i.id, {}), sort_keys=True),
         }
         for task, listed in by_task.items()
         for i in listed

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
 from gemb.data.items import Item
 from gemb.profiles import Sizes
@@ -57,10 +57,13 @@ def _grouped(items: Sequence[Item], parts: int) -> list[list[Item]]:
     parts = min(parts, len(set(groups)))
     if parts < 2:
         raise ValueError(f"{items[0].id} and its like: one group alone cannot be split")
-    splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=0)
+    answers = [i.answer for i in items]
+    # scikit-learn refuses to stratify where every answer has fewer items than there are parts
+    kind = StratifiedGroupKFold if max(Counter(answers).values()) >= parts else GroupKFold
+    splitter = kind(parts, shuffle=True, random_state=0)
     with warnings.catch_warnings():  # an answer with fewer items than parts is no error here
         warnings.simplefilter("ignore", UserWarning)
-        found = list(splitter.split(items, [i.answer for i in items], groups))
+        found = list(splitter.split(items, answers, groups))
     return [[items[k] for k in held] for _, held in found]
 
 
@@ -122,17 +125,57 @@ def leak_free_folds(task: Task, items: Sequence[Item], sizes: Sizes) -> list[Fol
         val_groups = {i.group for i in val} if by_group else set()
         val_ids = {i.id for i in val}
         train = [i for i in pool if i.id not in val_ids and i.group not in val_groups]
-        n_extra = sizes.train // 3 if extra_train else 0
-        picked = sample(train, sizes.train - n_extra) + sample(extra_train, n_extra)
-        folds.append(
-            Fold(
-                tuple(picked),
-                tuple(val),
-                tuple(sample(test, max(1, sizes.test // len(pools)))),
-                tuple(_subsets(extra_test, sizes.test)) if number == 0 else (),
-            )
-        )
+        extra = extra_test if number == 0 else ()
+        folds.append(_cut(Fold((*train, *extra_train), tuple(val), tuple(test), tuple(extra)),
+                          sizes, len(pools)))  # fmt: skip
     return folds
+
+
+def _cut(fold: Fold, sizes: Sizes, folds: int) -> Fold:
+    """At most as many items of each part of one of ``folds`` folds as ``sizes`` says."""
+    extra = [i for i in fold.train if i.subset != "main"]
+    n_extra = sizes.train // 3 if extra else 0
+    main = [i for i in fold.train if i.subset == "main"]
+    return Fold(
+        tuple(sample(main, sizes.train - n_extra) + sample(extra, n_extra)),
+        fold.val[: sizes.val],
+        tuple(sample(fold.test, max(1, sizes.test // folds))),
+        tuple(_subsets(fold.extra, sizes.test)),
+    )
+
+
+PARTS = ("train", "val", "test", "extra")
+
+
+def places(folds: Sequence[Fold]) -> dict[str, dict[str, str]]:
+    """In which part of which fold each item is, by its id: ``{"0": "train", "1": "test"}``."""
+    out: dict[str, dict[str, str]] = defaultdict(dict)
+    for number, fold in enumerate(folds):
+        for part in PARTS:
+            for item in getattr(fold, part):
+                out[item.id][str(number)] = part
+    return out
+
+
+def folds_of(
+    items: Sequence[Item], places: Mapping[str, Mapping[str, str]], sizes: Sizes
+) -> list[Fold]:
+    """The folds that ``places`` remembers, no more than ``sizes`` says and each cut down to it.
+
+    Where raw data cannot be had, a split drawn anew among the released items would not be the
+    one they were released from.
+    """
+    numbers = sorted({n for where in places.values() for n in where}, key=int)[: sizes.folds]
+
+    def part(number: str, name: str, salt: str = "sample") -> tuple[Item, ...]:
+        mine = [i for i in items if places[i.id].get(number) == name]
+        return tuple(sample(mine, len(mine), salt))
+
+    whole = [
+        Fold(part(n, "train"), part(n, "val", "val"), part(n, "test"), part(n, "extra"))
+        for n in numbers
+    ]
+    return [_cut(fold, sizes, len(whole)) for fold in whole]
 
 
 def _subsets(items: Sequence[Item], count: int) -> list[Item]:

@@ -15,7 +15,7 @@ from gemb.data import manifests
 from gemb.data.fetch import cache_dir
 from gemb.data.items import Item, Media
 from gemb.data.load import Loaded, load_dataset
-from gemb.data.splits import Fold, leak_free_folds
+from gemb.data.splits import Fold
 from gemb.encoders import open_bound
 from gemb.encoders.base import require
 from gemb.evaluate import Examples, predict
@@ -169,7 +169,7 @@ def prepare(profile: Profile, encoder_name: str, way: Way, own: Loaded, targets:
     # of several folds only the first is used, with the test items of all
     folds = 3 if task.split == "folds" else 1
     asked = Sizes(train=sizes.train, val=sizes.val, test=folds * sizes.test, folds=3)
-    fold = leak_free_folds(task, own.items, asked)[0]
+    fold = own.folds(task, asked)[0]
     encoder = encoders.load(encoder_name)
     sides = {i.modality for i in (*own.items, *targets.items)}
     require(encoder, sides, "section 3 wants one space for what is trained on and asked about")

@@ -84,7 +84,7 @@ def _by_pitch(train: Sequence[Item], asked: Sequence[Item]) -> list[str] | None:
         return None
 
     def column(items: Sequence[Item]) -> np.ndarray:
-        # an item without voiced frames has no pitch (0): it counts as the middle
+        # an item without voiced frames has no pitch (NaN): it counts as the middle
         values = np.array([float(f0[i.id]) for i in items])
         return np.log(np.where(values > 0, values, 160.0))[:, None]
 

@@ -18,7 +18,7 @@ from gemb.data import manifests, released
 from gemb.data.fetch import cache_dir
 from gemb.data.items import Item
 from gemb.data.load import Loaded, load
-from gemb.data.splits import Fold, leak_free_folds, random_fold
+from gemb.data.splits import Fold, random_fold
 from gemb.embed import Embedded
 from gemb.encoders.base import Encoder, price_of, require
 from gemb.evaluate import Examples, predict, virtual_tokens
@@ -125,7 +125,7 @@ def select(profile: Profile, name: str) -> Prepared:
     folds: dict[Protocol, list[Fold]] = {}
     for protocol in profile.protocols:
         folds[protocol] = (
-            leak_free_folds(task, loaded.items, sizes)
+            loaded.folds(task, sizes)
             if protocol == "leak-free"
             else [
                 random_fold(loaded.items, sizes, seed)
@@ -152,7 +152,10 @@ def prepare(profile: Profile, folder: Path | None = None) -> tuple[list[Prepared
         loaded = ready.loaded
         if loaded.source == "released" and profile.source == "raw":
             log.warning(
-                "%s: raw data not available, running on released vectors (%s)", name, loaded.why
+                "%s: raw data not available, running on released vectors, those of the profile "
+                "local (%s)",
+                name,
+                loaded.why,
             )
         ready.embedded, ready.store = runs.embedded(
             ready.items, encoder, loaded.source, f"embedding {name}", folder
@@ -362,6 +365,7 @@ def score(
         macro_accuracy=records.Score(**vars(macro)),
         difference=difference,
         outside=outside,
+        items=len({i.id for i in answers.items}),
     )
 
 
@@ -379,7 +383,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.SingleT
     ]
     # of what is read back, what it took when it was made
     spent = sum(o.train_seconds + o.answer_seconds for o in outcomes.values())
-    spent += sum(_embedding_seconds(planned.encoder, p) for p in planned.prepared)
+    spent += sum(_embedding_seconds(planned.encoder, p) or 0.0 for p in planned.prepared)
     sources = {p.loaded.source for p in planned.prepared}
     names = [p.task.dataset for p in planned.prepared]
     record = records.SingleTaskRecord(
@@ -511,18 +515,21 @@ def _voted(
     )
 
 
-def _embedding_seconds(encoder: str, ready: Prepared) -> float:
+def _embedding_seconds(encoder: str, ready: Prepared) -> float | None:
     """What embedding the task's items takes from raw media; 0 where only released vectors are.
 
     The seconds an item are kept from the run that embedded them: later ones find vectors stored.
+    ``None`` if the vectors were there and nothing was kept.
     """
+    if ready.loaded.source == "released":
+        return 0.0
     path = cache_dir() / "measured" / "embedding.json"
     kept: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
     name, embedded = f"{encoder}/{ready.task.name}", ready.embedded
     if embedded.computed:
         kept[name] = embedded.seconds / embedded.computed
         records.write_text(path, json.dumps(kept, indent=1))
-    return kept.get(name, 0.0) * len(embedded.vectors)
+    return kept[name] * len(embedded.vectors) if name in kept else None
 
 
 def _disagreement(

@@ -132,7 +132,9 @@ def main_table(
         f"{record.provenance.profile}. {STARRED} The study's numbers are on its own "
         f"data, encoder and language model.{_few_groups(record, protocol)}"
         + (
-            " The linear adaptor is the adaptor without GELU, trained alike."
+            " The linear adaptor is the adaptor without GELU, with the same learning rate, noise "
+            "and epochs: they were not chosen for it, and what it lacks may be training and not "
+            "the GELU."
             if any(method_of(r, "linear adaptor") for r in record.results)
             else ""
         ),
@@ -302,7 +304,9 @@ def splits_table(record: SingleTaskRecord) -> Shown:
     return table(
         pd.DataFrame(rows),
         "single_task_splits",
-        "The leak-free split beside a random fifth, per cent. Items tested are not the same, so "
+        "The leak-free split beside a random fifth, per cent. Items tested are not the same, and "
+        "where items of another kind are trained on too (synthetic voices beside people's, in "
+        "gender) they are a third of the leak-free training items and none of the random ones, so "
         "that not all of a difference is leakage"
         + (
             "; the random fifth is one draw. "
@@ -320,6 +324,7 @@ def others_table(record: SingleTaskRecord) -> Shown:
         {
             "task": title_of(r),
             "method": m.method,
+            "items": str(m.items) if m.items else "–",
             "exact match": percent(m.accuracy),
             "macro": percent(m.macro_accuracy),
             "adaptor − this": percent(m.difference),
@@ -400,7 +405,24 @@ def controls_table(record: SingleTaskRecord) -> Shown:
         "whole class may fall to its own answer by luck, which moves one shuffle of a task of n "
         "answers by 1/n. "
         "Answers outside the set take a control below chance, and mismatched vectors, always those "
-        "of another answer, take a good adaptor far below it. " + STARRED,
+        f"of another answer, take a good adaptor far below it.{_below(record)} " + STARRED,
+    )
+
+
+def _below(record: SingleTaskRecord) -> str:
+    """The trained controls that are surely below the majority: they learnt not even the labels."""
+    found = [
+        f"{tasks.get(r.task).title}, {c.method}"
+        for r in record.results
+        for c in r.controls
+        if c.method in ("shuffled labels", "random vectors", "constant vector")
+        and c.accuracy.high < r.method("majority").accuracy.value
+    ]
+    return (
+        f" Not at chance but surely below it: {'; '.join(found)}. They were trained too little to "
+        "give a label always, and are no proof that nothing is left."
+        if found
+        else ""
     )
 
 
@@ -455,7 +477,9 @@ def cost_table(record: SingleTaskRecord) -> Shown:
     rows = [
         {
             "task": title_of(r),
-            "embedding, s": f"{r.seconds_embedding:.0f}",
+            "embedding, s": "not measured"
+            if r.seconds_embedding is None
+            else f"{r.seconds_embedding:.0f}",
             "one training, s": f"{r.seconds_training:.0f}",
             "items a second": f"{r.items_per_second:.0f}",
             "answering, s": f"{r.seconds_answering:.1f}",
@@ -505,7 +529,7 @@ def _why(result: TaskResult) -> str:
     longer = method_of(result, LONGER)
     stopped = (
         "validation accuracy no longer rose in the last epoch, which a falling learning rate does "
-        "by itself, so that a longer training may still help"
+        "by itself, so that a longer training, which was not tried, may still help"
     )
     if longer is not None and longer.difference is not None and longer.difference.high > 0:
         stopped = "trained twice as long it is not surely better"
@@ -550,8 +574,9 @@ def findings(record: SingleTaskRecord) -> Bullets:
         )
     if close:
         said.append(
-            f"On {len(close)} of {len(known)} tasks going through the language model costs at "
-            "most 3 points against logistic regression, or a loss of more than 6 is excluded: "
+            f"On {len(close)} of the {'other ' if better else ''}{len(known) - len(better)} tasks "
+            "going through the language model costs at most 3 points against logistic regression, "
+            "or a loss of more than 6 is excluded: "
             f"{', '.join(_gap(r) for r in close)}."
         )
     voted = [(r, r.voted) for r in known if r.voted and not small_gap(r)]
@@ -578,10 +603,12 @@ def findings(record: SingleTaskRecord) -> Bullets:
         result = by_task["scene-text"]
         said.append(
             "The rendered words are readable: a packaged OCR reads "
-            f"{percent(ocr.accuracy, False)}% of those it was asked for. The vector of an image "
-            "classifier hardly says which word it is: adaptor "
+            f"{percent(ocr.accuracy, False)}% of those it was asked for. From the vector of an "
+            "image classifier neither learns which word it is: adaptor "
             f"{percent(result.method('adaptor').accuracy, False)}%, logistic regression "
-            f"{percent(result.method('logistic regression').accuracy, False)}%."
+            f"{percent(result.method('logistic regression').accuracy, False)}%, both trained on "
+            f"{result.n_train} pictures of {len(result.classes)} words. Whether more pictures of "
+            "each would help was not tried."
         )
     if "gender" in by_task and (pitch := method_of(by_task["gender"], "pitch only")):
         said.append(

@@ -15,6 +15,7 @@ class MethodResult(Strict):
     macro_accuracy: Score
     difference: Score | None = None  # the adaptor's accuracy minus this method's, paired
     outside: float | None = None  # share of answers outside the label set
+    items: int | None = None  # asked; a slow method is asked some of the test items
 
 
 class Voted(Strict):
@@ -58,7 +59,7 @@ class TaskResult(Strict):
     notes: list[str] = []
     # share of answers that differ, asked in one batch or one by one, in the run's own precision
     batch_disagreement: float | None = None
-    seconds_embedding: float
+    seconds_embedding: float | None  # None where the vectors were there and nobody measured
     seconds_training: float
     seconds_answering: float
     items_per_second: float

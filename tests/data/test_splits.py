@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from gemb import tasks
 from gemb.data.items import Item, Media
-from gemb.data.splits import leak_free_folds, random_fold, sample
+from gemb.data.splits import folds_of, leak_free_folds, places, random_fold, sample
 from gemb.profiles import Sizes
 
 SIZES = Sizes(train=40, val=10, test=20, folds=3)
@@ -105,3 +105,28 @@ def test_items_without_marks_are_refused():
 def test_one_group_alone_cannot_be_split():
     with pytest.raises(ValueError, match="one group"):
         leak_free_folds(task("folds"), items(groups=1), SIZES)
+
+
+def test_answers_with_fewer_items_than_parts_are_split_all_the_same():
+    """Scikit-learn refuses to stratify them: 60 answers with two items each, in 12 groups."""
+    few = items(120, answers=60, split=lambda n: "test" if n % 12 < 3 else "train")
+    (fold,) = leak_free_folds(task("holdout"), few, SIZES)
+    parts = [{i.group for i in p} for p in (fold.train, fold.val, fold.test)]
+    assert all(parts) and not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
+
+
+@pytest.mark.parametrize("kind", ["holdout", "folds", "official"])
+def test_what_was_released_of_a_split_is_that_split_again(kind):
+    """A split drawn anew among the items that were picked would be another one."""
+    pool = items(split=None if kind == "folds" else lambda n: "test" if n % 12 < 3 else "train")
+    pool += items(40, subset="apart", prefix="x", split=lambda n: "train" if n % 2 else "test")
+    folds = leak_free_folds(task(kind), pool, SIZES)
+    where = places(folds)
+    picked = [i for i in pool if i.id in where]
+    assert folds_of(picked[::-1], where, SIZES) == folds
+    smaller = folds_of(picked, where, Sizes(train=12, val=4, test=6, folds=2))
+    assert len(smaller) == (2 if kind == "folds" else 1)
+    for small, large in zip(smaller, folds, strict=False):
+        assert len(small.train) == 12 and len(small.val) == 4
+        for part in ("train", "val", "test", "extra"):
+            assert {i.id for i in getattr(small, part)} <= {i.id for i in getattr(large, part)}
