@@ -136,17 +136,21 @@ class Bootstrap:
             out = s.sum(1) / n.sum(1)
         return float(out[0]), out[1:]
 
-    def ratio(self, numerators: np.ndarray, denominators: np.ndarray) -> Interval:
+    def ratio(
+        self, numerators: np.ndarray, denominators: np.ndarray, macro: bool = False
+    ) -> Interval:
         """Sum of ``numerators`` over sum of ``denominators``, both ``[N]``, such as errors over
-        words, with its 95% interval."""
-        weights = np.vstack([np.ones(self._shape[0]), self._weights])
-        above, below = (
-            weights @ self._table(np.asarray(v, dtype=np.float64)).sum(1)
-            for v in (numerators, denominators)
-        )
-        out = above / np.maximum(below, 1e-12)
-        low, high = np.percentile(out[1:], [2.5, 97.5])
-        return _interval(out[0], low, high)
+        words, or the mean of class means over that; with its 95% interval.
+
+        Resamplings whose denominators are all 0 are left out.
+        """
+        above, aboves = self._statistic(numerators, macro)
+        below, belows = self._statistic(denominators, macro)
+        if not below:
+            raise ValueError("the denominators are all 0")
+        drawn = belows > 0
+        low, high = np.percentile(aboves[drawn] / belows[drawn], [2.5, 97.5])
+        return _interval(above / below, low, high)
 
     def interval(self, values: np.ndarray, macro: bool = False) -> Interval:
         """Mean of ``values`` ``[N]`` (or mean of class means) with its 95% interval.

@@ -99,6 +99,50 @@ def adopt(executed: Path, notebook: Path) -> None:
     nbformat.write(kept, notebook)
 
 
+# Runs before a notebook's own cells, so that its section gives the published record.
+_FROM_RECORD = """
+from gemb import records
+from gemb.experiments import {0} as section
+section.run = lambda profile: records.published(records.KINDS["{0}"], "{0}")
+"""
+
+
+def redraw(notebook: Path) -> None:
+    """Draw a committed notebook's outputs anew from its published record: nothing is computed.
+
+    For when a table or a sentence has changed, and what it is made from has not. What the section
+    said when it ran is kept.
+
+    Raises:
+        PaperError: If nothing is published of it, or a cell fails.
+    """
+    from gemb import records
+
+    experiment = notebook.stem.partition("_")[2]
+    record = records.published(records.KINDS[experiment], experiment)
+    if record is None:
+        raise PaperError(f"no published record of {experiment}: run `gemb study` first")
+    cells = nbformat.read(notebook, as_version=4)
+    cells.cells.insert(0, nbformat.v4.new_code_cell(_FROM_RECORD.format(experiment)))
+    drawn = BUILD / "notebooks" / "redrawn" / notebook.name
+    drawn.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(cells, drawn)
+    execute(drawn, drawn, record.provenance.profile)
+    done, kept = nbformat.read(drawn, as_version=4), nbformat.read(notebook, as_version=4)
+    del done.cells[0]
+    for new, old in zip(done.cells, kept.cells, strict=True):
+        if new.cell_type != "code":
+            continue
+        new.execution_count -= 1
+        for output in new.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = new.execution_count
+        if f"{experiment}.run(" in new.source:
+            new.outputs = old.outputs
+    nbformat.write(done, drawn)
+    adopt(drawn, notebook)
+
+
 def scripts() -> str:
     """Where this Python's programs lie: beside it, or, in conda on Windows, in ``Scripts``."""
     return os.pathsep.join([str(Path(sys.executable).parent), sysconfig.get_path("scripts")])

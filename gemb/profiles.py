@@ -70,10 +70,8 @@ class Sentences(_Strict):
     audio_curve: tuple[int, ...] = Field(description="the same on vectors of speech")
     frames_curve: tuple[int, ...] = Field(description="the same on unpooled frames of speech")
     curve_passes: int = Field(description="training items times epochs at each size, about")
-    longer: int = Field(
-        default=0,
-        description="sentences whose texts, and whose speech, are trained on as long as the most "
-        "texts are, too",
+    text_longer: int | None = Field(
+        default=None, description="texts that are trained on as long as the most are, too"
     )
     transcripts: int = Field(description="test sentences that the real recogniser transcribes")
     probe_words: int = Field(description="frequent words that a linear probe looks for")
@@ -100,8 +98,8 @@ class Multitask(_Strict):
     sizes: Sizes
     sizes_by_task: dict[str, Sizes] = {}
     epochs: int = Field(default=3, gt=0)
-    own_passes: int = Field(
-        default=0, description="training items times epochs of a task's own adaptor, at least"
+    own_epochs: int = Field(
+        default=3, gt=0, description="of a task's own adaptor, which takes fewer steps in each"
     )
     encoders: tuple[str, ...] = Field(description="the first is the headline's")
     tokens: tuple[int, ...] = Field(default=(1, 8, 32), description="virtual tokens, the sweep")
@@ -360,7 +358,7 @@ PROFILES: dict[str, Profile] = {
                 sizes=Sizes(train=30, val=12, test=30, folds=2),
                 sizes_by_task={"commands": Sizes(train=84, val=20, test=40)},
                 epochs=2,
-                own_passes=240,
+                own_epochs=8,
                 encoders=("open-bound",),
                 tokens=(1, 8),
                 groups=("rescue",),
@@ -419,10 +417,10 @@ PROFILES: dict[str, Profile] = {
                 known_passes=2000,
                 known_longer=169,  # as many as the study's commands
                 text_curve=(300, 800, 10_000),
+                text_longer=800,
                 audio_curve=(300, 800),  # the latter is a set-up above
                 frames_curve=(300, 800),
                 curve_passes=800,
-                longer=800,
                 transcripts=160,
                 probe_words=100,
             ),
@@ -430,9 +428,10 @@ PROFILES: dict[str, Profile] = {
             multitask=Multitask(
                 sizes=Sizes(train=50, val=20, test=60, folds=3),
                 sizes_by_task={"commands": Sizes(train=169, val=40, test=100)},
-                own_passes=500,
+                own_epochs=9,
                 encoders=("open-bound", "open-concat"),
-                longer=3,  # then an item is seen as often as by its task's own adaptor, nearly
+                longer=3,  # then an item is seen as often as by its task's own adaptor
+                learning_rates=(2e-3, 6e-3, 2e-2),
             ),
             audio=STUDY_AUDIO,
         ),
@@ -482,6 +481,7 @@ PROFILES: dict[str, Profile] = {
                 sizes=Sizes(train=500, val=60, test=200, folds=4),
                 sizes_by_task={"commands": Sizes(train=845, val=84, test=338)},
                 epochs=10,
+                own_epochs=10,
                 encoders=(GEMINI,),
                 learning_rates=(3e-4, 1e-3, 3e-3),
             ),

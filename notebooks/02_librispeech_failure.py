@@ -105,8 +105,8 @@ figures.probe_table(record)
 # the encoder's frames before they are averaged (eight neighbours side by side make one virtual
 # token). Small sizes get more epochs, so that all see about as many items; but the largest size of
 # text sees each sentence once, and with that more items than any other. To tell what more sentences
-# do from what more steps do, and what is heard from what is read, the profile `study` also trains
-# on fewer of them, as text and as speech, for as many steps.
+# do from what more steps do, the profile `study` also trains on fewer of them, as text, for as many
+# steps. Speech is not trained on for that long: of speech the two are not told apart.
 
 # %% tags=["hide-input"]
 figures.curve_chart(record)

@@ -76,6 +76,7 @@ figures.category_table(record)
 #
 # Each sound's vector is mixed with another sound's, in steps: the vectors stay where sounds lie in
 # the space, only whose is whose is lost. At each point of the chart stands the share of the other.
+# Only the first seed's adaptor is asked: the tables above are of all seeds.
 
 # %% tags=["hide-input"]
 figures.degradation_chart(record)

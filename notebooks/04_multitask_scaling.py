@@ -22,8 +22,9 @@
 # sentences and scene text stay lost.
 #
 # Here one adaptor is trained on the items of all tasks at once, with up to 32 virtual tokens,
-# beside each task's own adaptor on the same items; that one makes more epochs, for with so few
-# items it would else take too few steps to learn. **Seven of the eight datasets are stand-ins**
+# beside each task's own adaptor on the same items; that one may make more epochs, for with so few
+# items it would else take too few steps to learn. Words and sentences are asked for by the same
+# prompt: these two the vector alone tells apart. **Seven of the eight datasets are stand-ins**
 # (section 1 names them).
 
 # %% tags=["parameters"]
@@ -49,9 +50,10 @@ figures.multitask_findings(record)
 # %% [markdown]
 # ## Accuracy against virtual tokens
 #
-# Like the study's encoder, `open-bound` (section 3) has one space for pictures, sounds and texts;
-# it is the headline. `open-concat` gives pictures and sounds separate blocks of its vector, which
-# makes sharing easier: the adaptor's first layer sees which modality it has.
+# Like the study's encoder, `open-bound` (section 3, in the variant better on validation) has one
+# space for pictures, sounds and texts; it is the headline. `open-concat` gives pictures and sounds
+# separate blocks of its vector, which makes sharing easier: the adaptor's first layer sees which
+# modality it has.
 
 # %% tags=["hide-input"]
 figures.tokens_chart(record)

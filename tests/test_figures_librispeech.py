@@ -111,8 +111,8 @@ def test_the_evidence_follows_the_numbers(record):
     assert "none is ever right" in text and "without proving it" in text
     assert "one of the 10 costs 20.0 (19.0–21.0) bits less" in text
     assert "holds words, but fewer than the text vector" in text
-    assert "vector of the text the bits a sentence go from 5.0" in text
-    assert "too few sentences are part of the failure" in text
+    assert "vector of the text, of one seed, the bits a sentence go from 5.0" in text
+    assert "too few are part of what text vectors lack in bits" in text
     assert "no sure gain from more sentences" in text  # of the speech vector
     assert "pooling loses what the frames still had, or one virtual token holds less" in text
 
@@ -135,6 +135,10 @@ def test_other_numbers_give_other_evidence(record):
         r.bits = score(0.1, 0.5)
     text = repr(figures.evidence(other))
     assert "In none of 4 set-ups does surely anything of the sentence get through" in text
+    other.results[0].bits = score(0.501, 0.5)
+    text = repr(figures.evidence(other))
+    assert "Barely anything of the sentence gets through, and in 1 of 4 set-ups alone" in text
+    assert "by no more than 0.001 bits" in text
 
 
 def test_what_was_trained_longer_stands_beside_the_curves_and_decides(record):
@@ -144,31 +148,49 @@ def test_what_was_trained_longer_stands_beside_the_curves_and_decides(record):
     record.curve[1].passes = 10_000
     record.curve.append(point("text", 300, 8, passes=10_000).model_copy(update={"longer": True}))
     text = repr(figures.evidence(record))
-    assert "300 sentences seen 90 times instead of 30 are right in 90.0" in text
-    assert "how often each was seen is what decides" in text
+    assert "300 sentences seen 90 times instead of 30 save 20.0 (19.0–21.0) bits" in text
+    assert "are right in 90.0 (88.0–92.0)% instead of 60.0 (58.0–62.0)%: exact match gains" in text
     assert "300 sentences with as many steps (10,000 passes) reach 8.0" in text
     assert "the steps alone are 20% of the way up from 5.0" in text  # 5, then 8, of 20
     record.curve[0].n_train = 200  # nothing to compare with
-    assert "it is the sentences, so that too few of them" in repr(figures.evidence(record))
-    assert "vectors give" not in text
-    record.curve.append(point("audio", 300, 1, passes=10_000).model_copy(update={"longer": True}))
-    text = repr(figures.evidence(record))
-    assert "(10,000 passes) on the same 300 sentences, speech vectors give 1.0" in text
-    assert "neither the number of sentences nor the steps" in text
-    record.curve[-1].bits = score(8.0)
-    assert "not surely worse than the text's" in repr(figures.evidence(record))
-    record.curve.pop()
+    assert "it is the sentences, so that too few are part" in repr(figures.evidence(record))
+    assert "trained on for 3,000 passes at most, text for up to 10,000" in text
     record.curve[-1].bits = score(30.0)
     assert "it is the steps, and fewer sentences seen more often" in repr(figures.evidence(record))
     record.curve.pop()
     assert "which it is cannot be told" in repr(figures.evidence(record))
 
 
+def test_bits_decide_where_exact_match_hardly_moves(record):
+    first = record.recognition[1]
+    first.known, first.n_known = score(0.0, 0), 150
+    more = {"known": Score(value=0.03, low=0.006, high=0.06), "bits": score(50.0), "longer": True}
+    record.recognition.append(first.model_copy(update=more))
+    text = repr(figures.evidence(record))
+    # none of 150 may be 3/150, which is more than 0.6%
+    assert "0.0 (0.0–0.0)% (the true rate may be up to 2.0%, for 150 were asked): by bits" in text
+    assert "is what decides, but exact match hardly moves" in text
+    first.n_known = 0  # as in older records: as many as are tested, at most
+    assert "for 150 were asked" in repr(figures.evidence(record))
+    record.recognition[-1].known = score(0.9)
+    assert "how often each was seen is what decides. " in repr(figures.evidence(record))
+    record.recognition[-1].known, record.recognition[-1].bits = score(0.01), first.bits
+    assert "no sure gain. " in repr(figures.evidence(record))
+
+
+def test_the_probes_penalty_is_named_where_the_record_has_it(record):
+    assert "The penalty is the same" in repr(figures.probe_table(record))
+    record.probes[0].penalty = 0.01
+    assert "The penalty (C = 0.01) is the same" in repr(figures.probe_table(record))
+
+
 def test_answers_less_expected_than_what_was_said_are_not_fluent(record):
-    assert "fluent" not in repr(figures.evidence(record))
+    assert "judge" not in repr(figures.evidence(record))
     for r, value in zip(record.results[:4], (0.3, 0.2, 0.0, -0.3), strict=True):
         r.fluency = score(value)
-    assert "reads as fluent in 3 of 4 set-ups" in repr(figures.evidence(record))
+    text = repr(figures.evidence(record))
+    assert "ordinary to the language model in 3 of 4 set-ups" in text
+    assert "the judge is the writer" in text
 
 
 def test_every_figure_has_alternative_text_and_every_table_its_csv(record):
@@ -230,7 +252,7 @@ def test_a_run_that_learnt_no_sentence_says_nothing_of_the_conjecture(record):
 def test_more_sentences_at_more_steps_do_not_tell_which_of_them_helped(record):
     record.curve[1].passes = 30_000
     text = repr(figures.evidence(record))
-    assert "cannot be told here" in text and "are part of the failure" not in text
+    assert "cannot be told here" in text and "lack in bits" not in text
 
 
 def test_a_ceiling_that_says_none_right_either_says_so(record):

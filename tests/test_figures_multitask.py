@@ -60,7 +60,7 @@ def record():
         ],
         swap=[
             {"k": 1, "asked": a, "items": 9, "answers of words": w, "answers of gender": 1 - w,
-             "right": 0.9, "majority": 0.77}
+             "right": {"value": 0.9, "low": 0.8, "high": 0.95}, "majority": 0.77}
             for a, w in (("words", 1.0), ("gender", 0.1))
         ],
     )  # fmt: skip
@@ -94,7 +94,8 @@ def test_the_findings_say_when_it_collapses_and_what_was_confirmed(record):
         "nothing changed 75.7%; 2 of" in text
     )
     assert (
-        "reach 95% of single-task accuracy with 1 token? No in the mean over all tasks; no" in text
+        "reach 95% of single-task accuracy with 1 token? No in the mean over all tasks, by its "
+        "point estimate; no" in text
     )
     assert "behind are Digit" in text
     assert "90% or more of the answers are of the kind" in text
@@ -171,4 +172,30 @@ def test_what_the_collapsed_say_is_shown_and_stand_ins_are_starred(record):
 
 def test_a_gap_that_may_be_of_training_is_said_to_be(record):
     text = repr(figures.multitask_findings(record))
-    assert "500 item passes or more" in text and "not of sharing alone" in text
+    assert "up to 9 times, these shared ones 3 times" in text and "not of sharing alone" in text
+    assert "longer training shows them as often" in text
+    assert "up to 9 epochs (the shared ones: 3)" in repr(figures.shared_table(record))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(0.96, 1.2, "Yes in the mean"), (0.7, 0.9, "No in the mean"),
+     (0.8, 1.1, "Not decided in the mean")],
+)  # fmt: skip
+def test_whether_anything_serves_all_tasks_is_decided_by_the_interval(record, low, high, said):
+    middle = (low + high) / 2
+    record.trials[-1].results = [part(t, 0.8 * middle) for t in TASKS]
+    record.trials[-1].of_own = Score(value=middle, low=low, high=high)
+    record.trials[-1].of_learnt = Score(value=0.5, low=0.4, high=0.6)
+    text = repr(figures.multitask_findings(record))
+    assert said in text
+    assert "no over those that their own adaptors learn (50.0 (40.0–60.0)%)" in text
+    assert f"({100 * low:.1f}–{100 * high:.1f})" in repr(
+        figures.trials_table(record, ["confirmation"])
+    )
+
+
+def test_the_prompt_swap_has_its_interval_and_an_older_record_none(record):
+    assert "90.0 (80.0–95.0)" in repr(figures.swap_table(record))
+    record.swap[0]["right"], record.swap[1]["right"] = 0.9, None
+    assert "90%" in repr(figures.swap_table(record))

@@ -105,6 +105,10 @@ def test_charts_have_alternative_text(record, chart):
     assert shown.png.startswith(b"\x89PNG") and "60%" in repr(shown)
 
 
+def test_the_degradation_names_its_one_seed(record):
+    assert "the first seed's adaptor" in repr(figures.degradation_chart(record))
+
+
 def test_the_binding_table_says_which_variant_is_the_default(record):
     text = repr(figures.binding_table(record))
     assert "open-bound:posteriors" in text and "20.0" in text

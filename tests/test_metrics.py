@@ -74,6 +74,21 @@ def test_a_ratio_is_of_sums_and_not_a_mean_of_ratios():
     assert found.low <= found.value <= found.high
 
 
+def test_a_ratio_of_class_means_weighs_classes_alike():
+    boot = metrics.Bootstrap(["a", "a", "a", "b"], [None] * 4)
+    found = boot.ratio(np.array([1, 1, 1, 0]), np.ones(4), macro=True)
+    assert found.value == pytest.approx(0.5)
+    assert boot.ratio(np.array([1, 1, 1, 0]), np.ones(4)).value == pytest.approx(0.75)
+
+
+def test_a_ratio_over_nothing_is_refused_and_draws_without_a_denominator_are_left_out():
+    boot = metrics.Bootstrap(["a"] * 3, [None] * 3)
+    with pytest.raises(ValueError, match="all 0"):
+        boot.ratio(np.ones(3), np.zeros(3))
+    found = boot.ratio(np.array([1, 0, 0]), np.array([1, 0, 0]))  # many draws miss the first
+    assert (found.value, found.low, found.high) == (1, 1, 1)
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from("abc"), st.integers(0, 4), st.booleans()), min_size=1, max_size=60

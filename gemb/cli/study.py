@@ -86,11 +86,24 @@ def _say_costs(profile: profiles.Profile) -> None:
 
 
 @app.command()
-def study(profile: ProfileOption = "study") -> None:
+def study(
+    profile: ProfileOption = "study",
+    from_: Annotated[
+        str, typer.Option("--from", help="'records' draws what is published anew, and runs nothing")
+    ] = "run",
+) -> None:
     """Make the published records and the committed notebooks' outputs; resumable at any point."""
     from gemb import paper, records
     from gemb.data.fetch import cache_dir
 
+    if from_ not in ("run", "records"):
+        raise typer.BadParameter("--from is 'run' or 'records'")
+    if from_ == "records":
+        for notebook in paper.notebooks():
+            typer.echo(f"drawing {notebook.stem}")
+            paper.redraw(notebook)
+        paper.write_summary()
+        return
     chosen = profiles.get(profile)
     _say_costs(chosen)
     for notebook in paper.notebooks():

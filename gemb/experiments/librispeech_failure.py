@@ -44,6 +44,7 @@ UNSEEN = 40  # sentences never trained on, asked beside the known ones
 LENGTHS = ((8, 9), (10, 12), (13, 20))  # words
 VOICES = 3  # speak a known sentence to train on, at most
 LONGER = 3  # times the epochs, of known sentences
+PENALTY = 1e-2  # scikit-learn's C, of the probes for words
 PROBED_IN = 5  # test sentences at least have a word that a probe looks for
 # The study's four set-ups: what the encoder is shown, and virtual tokens for each vector.
 SETUPS: dict[str, tuple[str, int]] = {
@@ -177,11 +178,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.OpenVoc
         ],
         recognition=[_recognised(profile, j, vectors) for j in jobs if j.part.endswith("known")],
         probes=[_probe(profile, arm, jobs, vectors) for arm in ("audio", "text", "length")],
-        curve=[
-            _point(profile, j)
-            for j in jobs
-            if j.part.startswith("curve ") or j.part in ("longer text", "longer audio")
-        ],
+        curve=[_point(profile, j) for j in jobs if j.part.startswith(("curve ", "longer text"))],
         nearest_training_wer=_nearest_training(profile, parts),
         seconds=sum(o.train_seconds + o.answer_seconds for o in done.values()),
         notes=[f"{i} left out of {v}: {why}" for (i, v), why in vectors.failures.items()],
@@ -227,11 +224,12 @@ def plan(profile: Profile, parts: Parts, vectors: Vectors, llm: FrozenLLM) -> li
     jobs.append(
         _job(profile, "setup", TEXT, _fold(profile, parts, sizes.train, "text"), vectors, llm)
     )
-    for arm in ("text", "audio") if sizes.longer else ():
-        few = _fold(profile, parts, sizes.longer, arm)
+    if sizes.text_longer:
+        few = _fold(profile, parts, sizes.text_longer, "text")
         settings = training(profile, len(few.train), max(sizes.text_curve))
-        name = str(len(few.train))
-        jobs.append(_job(profile, f"longer {arm}", name, few, vectors, llm, settings=settings))
+        jobs.append(
+            _job(profile, "longer text", str(len(few.train)), few, vectors, llm, settings=settings)
+        )
     frames_curve = sizes.frames_curve
     if frames_curve and "frames" not in vectors.audio.views:
         log.warning("the curve over frames is left out: %s gives none", vectors.audio.name)
@@ -636,6 +634,7 @@ def _recognised(profile: Profile, job: Job, vectors: Vectors) -> records.Recogni
         bits=_bits([job], draws),
         epochs=len(job.done.history),
         n_unseen=len(fold.extra),
+        n_known=cut,
         longer=job.part.startswith("longer"),
     )
 
@@ -683,7 +682,7 @@ def _probe(profile: Profile, arm: str, jobs: Sequence[Job], vectors: Vectors) ->
         there = [word in s for s in sets]
         if len(set(there)) < 2:
             continue
-        model = LogisticRegression(C=1e-2, max_iter=300, class_weight="balanced")
+        model = LogisticRegression(C=PENALTY, max_iter=300, class_weight="balanced")
         scores = model.fit(x_train, there).decision_function(x_test)
         found.append(auc(scores, np.array([word in s for s in tests]), weights))
         rows.append({"word": word, "sentences": counts[word], "auc": float(found[-1][0])})
@@ -695,6 +694,7 @@ def _probe(profile: Profile, arm: str, jobs: Sequence[Job], vectors: Vectors) ->
         words=len(rows),
         auc=Score(value=float(means[0]), low=float(low), high=float(high)),
         by_word=rows,
+        penalty=PENALTY,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,8 +23,10 @@ from gemb.metrics import Bootstrap
 from gemb.profiles import PLAIN, Profile, Training
 from gemb.records import STUDYS_FORM, Score, SharedTask
 
-# Two tasks that are asked about the same clips: which word is said, and by whom.
-SWAPPED = ("words", "gender")
+# Two tasks that share clips, which are asked about both: which word is said, and who speaks; of the
+# study's own data, how and by whom.
+SWAPPED = {"official": ("emotion", "gender")}
+SWAPPED_HERE = ("words", "gender")
 # The study's adaptor has this hidden width; it shows neither standardisation nor noise, and says
 # nothing of its start, its learning rate and its epochs.
 STUDYS = PLAIN.model_dump(include={"hidden", "standardise", "noise", "warm_start", "output_scale"})
@@ -67,14 +68,14 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.Multita
     singles = {
         (name, task): _run(
             profile,
-            Trial(task, "single", name, changed={"epochs": own_epochs(profile, len(fold.train))}),
+            Trial(task, "single", name, changed={"epochs": sizes.own_epochs}),
             data[name],
             llm,
             {},
             (task,),
         )
         for name in sizes.encoders
-        for task, fold in data[name].folds.items()
+        for task in data[name].folds
     }
     planned = list(trials(profile, llm))
     keys = {task: singles[name, task].key for (name, task) in singles if name == sizes.encoders[0]}
@@ -94,10 +95,28 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.Multita
 
     found = execute(everything, "one adaptor for all")
     outcomes = {key: found[run.key] for key, run in singles.items()}
-    done = [
-        _trial(profile, t, data[t.encoder], llm, r, found[r.key])
-        for t, r in zip(planned, shared, strict=True)
-    ]
+
+    single = {
+        name: [
+            _shared(task, singles[name, task].fold.test, outcomes[name, task].texts, profile)
+            for task in data[name].folds
+        ]
+        for name in sizes.encoders
+    }
+
+    def scored(trial: Trial, run: Run) -> records.Trial:
+        done = _trial(profile, trial, data[trial.encoder], llm, run, found[run.key])
+        names = _names(trial, data[trial.encoder])
+        own = [text for task in names for text in outcomes[trial.encoder, task].texts]
+        answers = list(zip(run.fold.test, found[run.key].texts, own, strict=True))
+        learnt = {s.task for s in single[trial.encoder] if s.learnt}
+        done.of_own = _of_own(answers, profile.bootstrap)
+        done.of_learnt = _of_own(
+            [a for a in answers if a[0].meta["task"] in learnt], profile.bootstrap
+        )
+        return done
+
+    done = [scored(t, r) for t, r in zip(planned, shared, strict=True)]
     # which ones are confirmed is known only now
     confirming = [
         replace(
@@ -111,10 +130,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.Multita
         _run(profile, t, data[t.encoder], llm, keys, _names(t, data[t.encoder])) for t in confirming
     ]
     found |= execute(again, "the best again")
-    done += [
-        _trial(profile, t, data[t.encoder], llm, r, found[r.key])
-        for t, r in zip(confirming, again, strict=True)
-    ]
+    done += [scored(t, r) for t, r in zip(confirming, again, strict=True)]
     record = records.MultitaskRecord(
         provenance=records.provenance(
             profile,
@@ -125,17 +141,9 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.Multita
             time.perf_counter() - started,
         ),
         encoders=list(sizes.encoders),
-        single={
-            name: [
-                _shared(task, singles[name, task].fold.test, outcomes[name, task].texts, profile)
-                for task in data[name].folds
-            ]
-            for name in sizes.encoders
-        },
+        single=single,
         trials=done,
-        seconds=sum(o.train_seconds for o in outcomes.values())
-        # some trials are one and the same training
-        + sum({(t.encoder, t.validation): t.seconds for t in done}.values()),
+        seconds=sum(o.train_seconds + o.answer_seconds for o in found.values()),
         swap=_swap(profile, planned, data[sizes.encoders[0]], llm, keys, found),
     )
     records.write(record, cache_dir() / "records" / f"multitask_scaling.{profile.name}.json")
@@ -204,15 +212,6 @@ def mixed(
         raise ValueError(f"no sampling {sampling!r}; there are: proportional, balanced")
     share = round(sum(len(items) for items in by_task.values()) / len(by_task))
     return tuple(items[n % len(items)] for items in by_task.values() for n in range(share))
-
-
-def own_epochs(profile: Profile, items: int) -> int:
-    """Epochs of the adaptor of one task alone.
-
-    With the shared adaptor's few it would take an eighth of its steps and learn less than it can.
-    """
-    sizes = profile.multitask
-    return max(sizes.epochs, math.ceil(sizes.own_passes / items))
 
 
 def equal_hidden(dim: int, llm_hidden: int, k: int, hidden: int) -> int:
@@ -392,6 +391,27 @@ def _trial(
     )
 
 
+def _of_own(answers: Sequence[tuple[Item, str, str]], draws: int) -> Score | None:
+    """The mean over tasks of an adaptor's accuracy as a share of that of the tasks' own adaptors.
+
+    The interval is over the groups of items, each drawn with both answers to it.
+
+    Args:
+        answers: A test item, the adaptor's answer, and that of the task's own adaptor.
+        draws: Of the bootstrap.
+
+    Returns:
+        ``None`` if there is no item, or the own adaptors are never right.
+    """
+    mine = np.array([float(metrics.exact_match(a, i.answer)) for i, a, _ in answers])
+    theirs = np.array([float(metrics.exact_match(a, i.answer)) for i, _, a in answers])
+    if not theirs.any():
+        return None
+    items = [item for item, _, _ in answers]
+    boot = Bootstrap([i.meta["task"] for i in items], [i.group or i.id for i in items], draws)
+    return Score(**vars(boot.ratio(mine, theirs, macro=True)))
+
+
 def _shared(task: str, items: Sequence[Item], texts: Sequence[str], profile: Profile) -> SharedTask:
     """Accuracy with its interval, and what is said."""
     hits = np.array(
@@ -425,30 +445,39 @@ def _swap(
     outcomes: Mapping[str, Outcome],
 ) -> list[dict]:
     """The same clips asked with either prompt: does the prompt decide what is answered?"""
-    if not set(SWAPPED) <= set(data.folds):
+    pair = SWAPPED.get(profile.source, SWAPPED_HERE)
+    if not set(pair) <= set(data.folds):
         return []
-    clips = data.folds["words"].test
+    clips = data.folds[pair[0]].test
     out = []
     for trial in planned:
         if trial.group != "sweep" or trial.encoder != profile.multitask.encoders[0]:
             continue
         run = _run(profile, trial, data, llm, singles, list(data.folds))
         adaptor = runs.adaptor_of(run, outcomes[run.key]).to(llm.device)
-        for asked in SWAPPED:
+        for asked in pair:
             about = [_asked(i, asked, tasks.get(asked).prompt) for i in clips]
             texts = [
                 metrics.normalise(a.text)
                 for a in predict(adaptor, llm, runs.examples(run, about, data.vectors, llm))
             ]
             row: dict = {"k": trial.k, "asked": asked, "items": len(texts)}
-            for task in SWAPPED:
-                known = _labels(task, profile.source, data.folds[task].test)
-                labels = {metrics.normalise(a) for a in known}
+            for task in pair:
+                listed = _labels(task, profile.source, data.folds[task].test)
+                labels = {metrics.normalise(a) for a in listed}
                 row[f"answers of {task}"] = float(np.mean([t in labels for t in texts]))
             truth = [i.meta.get("gender", "") if asked == "gender" else i.answer for i in clips]
             # not every dataset of words says who speaks
-            right = [metrics.exact_match(t, a) for t, a in zip(texts, truth, strict=True) if a]
-            row["right"] = float(np.mean(right)) if right else None
+            known = [n for n, a in enumerate(truth) if a]
+            row["right"] = None
+            if known:
+                boot = Bootstrap(
+                    [truth[n] for n in known],
+                    [clips[n].group or clips[n].id for n in known],
+                    profile.bootstrap,
+                )
+                hits = [metrics.exact_match(texts[n], truth[n]) for n in known]
+                row["right"] = vars(boot.interval(np.array(hits, dtype=float)))
             counts = Counter(a for a in truth if a)
             row["majority"] = max(counts.values()) / counts.total() if counts else None
             out.append(row)

@@ -117,7 +117,7 @@ def category_table(record: TransferRecord) -> Shown:
 
 
 def degradation_chart(record: TransferRecord) -> Shown:
-    """Macro accuracy against the quality of alignment."""
+    """Macro accuracy against the quality of alignment, of the first seed's adaptor."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6, 3.6))
         axes = figure.subplots()
@@ -136,13 +136,15 @@ def degradation_chart(record: TransferRecord) -> Shown:
                 told.append(f"{100 * row['share']:.0f}% of another {100 * s.value:.0f}%")
             axes.axhline(_chance(transfer), color=colour, ls="--", lw=1)
         axes.set_ylim(0, 1)
-        axes.set_title("; ".join(t.data for t in record.transfers))
+        axes.set_title("; ".join(t.data for t in record.transfers) + "; first seed")
         axes.set_xlabel("cosine to the right category's name, less that to the others'")
         axes.set_ylabel("macro accuracy; dashed: chance")
         if len(record.transfers) > 1:
             axes.legend()
         return picture(
-            figure, f"Macro accuracy as the shared space is degraded: {', '.join(told)}."
+            figure,
+            f"Macro accuracy of the first seed's adaptor as the shared space is degraded: "
+            f"{', '.join(told)}.",
         )
 
 

@@ -28,10 +28,12 @@ _ARMS = {
     "audio": ("vector of the speech", ADAPTOR, "o"),
     "frames": ("unpooled frames of the speech", LINEAR, "^"),
 }
+_VECTORS = {"text": "text vectors", "audio": "speech vectors"}
 KINDS = {"set-up": "the study's set-ups", "floor": "floors", "ceiling": "ceilings"}
 _PROBED = {arm: label for arm, (label, _, _) in _ARMS.items()} | {
     "length": "number of its words alone (control)"
 }
+BARELY = 0.05  # bits a sentence: an interval that begins below it is hardly off zero
 SHORT = "WER and CER can exceed 100: words that were never said count as errors too."
 
 
@@ -254,8 +256,14 @@ def probe_table(record: OpenVocabularyRecord) -> Shown:
         "a logistic regression for the presence of each frequent word, on sentences it was not "
         f"trained on; {_data(record)}. 50 is chance, but any word is likelier in a longer "
         "sentence: what the number of words alone tells is the control. The interval is over "
-        "test sentences.",
+        f"test sentences. {_penalty(record)} is the same for all words and vectors, and not chosen "
+        "on validation sentences: it may suit one size of vector better than another.",
     )
+
+
+def _penalty(record: OpenVocabularyRecord) -> str:
+    c = next((p.penalty for p in record.probes if p.penalty), None)
+    return "The penalty" + (f" (C = {c:g})" if c else "")
 
 
 def curve_chart(record: OpenVocabularyRecord) -> Shown:
@@ -280,7 +288,7 @@ def curve_chart(record: OpenVocabularyRecord) -> Shown:
                     for axes, s in ((left, p.bits), (right, p.overlap)):
                         axes.plot([p.n_train] * 2, [s.low, s.high], color=colour, lw=1.2)
                         axes.plot(p.n_train, s.value, "*", color=colour, ms=12, mec="white",
-                                  label=f"{label}, as long as the most texts")  # fmt: skip
+                                  label=f"{label}, as long as the largest")  # fmt: skip
             told += [
                 f"{label}, {p.n_train} sentences: {p.bits.value:.1f} bits, overlap "
                 f"{100 * p.overlap.value:.0f}%"
@@ -338,7 +346,7 @@ def evidence(record: OpenVocabularyRecord) -> Bullets:
         *_recognition(record),
         *_held(record),
     ]
-    lines += _data_or_size(record) + _speech_as_long(record) + _frames(record)
+    lines += _data_or_size(record) + _speech_shorter(record) + _frames(record)
     return Bullets(lines)
 
 
@@ -355,6 +363,11 @@ def _known(record: OpenVocabularyRecord) -> list[Recognition]:
 def _above(a: Score, b: Score) -> bool:
     """Whether the intervals are apart, ``a`` above ``b``."""
     return a.low > b.high
+
+
+def at_most(score: Score, items: int) -> float:
+    """The highest that a share may be; where none of ``items`` is right, up to 3/items may be."""
+    return max(score.high, min(1.0, 3 / items))
 
 
 def _exact(setups: Sequence[SpeechResult]) -> str:
@@ -379,9 +392,10 @@ def _fluent(setups: Sequence[SpeechResult]) -> list[str]:
     shown = "; ".join(f"{name} {nats(fluency)}" for name, fluency in measured)
     fluent = fluent_setups(setups)
     return [
-        f"What is written reads as fluent in {len(fluent)} of {len(measured)} set-ups: without any "
-        "virtual token the language model does not surely expect it less than the sentences that "
-        f"were said (nats a token by which it expects it more: {shown})."
+        f"What is written is ordinary to the language model in {len(fluent)} of {len(measured)} "
+        "set-ups: without any virtual token it does not surely expect it less than the sentences "
+        f"that were said (nats a token by which it expects it more: {shown}). But the judge is the "
+        "writer, which always takes the likeliest token: how it reads to others is not measured."
     ]
 
 
@@ -401,8 +415,14 @@ def _anything(setups: Sequence[SpeechResult]) -> str:
     gains = [(r, r.overlap_gain) for r in setups if r.overlap_gain]
     words = [(r, gain) for r, gain in gains if gain.low > 0]
     bits = "; ".join(f"{r.name}: {plain(r.bits)} bits" for r in setups)
+    low = max((r.bits.low for r in some if r.bits), default=0.0)
     text = (
-        f"Something of the sentence gets through in {len(some)} of {len(setups)} set-ups: the "
+        f"Barely anything of the sentence gets through, and in {len(some)} of {len(setups)} "
+        "set-ups alone: what the right sentence gains from its own vector, instead of that of "
+        f"another as long, is there surely above zero, but surely by no more than {low:.2g} bits "
+        f"({bits}). "
+        if 0 < low < BARELY
+        else f"Something of the sentence gets through in {len(some)} of {len(setups)} set-ups: the "
         f"right sentence is more probable with its own vector than with that of another as long "
         f"({bits}). "
         if some
@@ -490,12 +510,27 @@ def _longer(record: OpenVocabularyRecord) -> str:
     for more in (r for r in record.recognition if r.longer):
         base = next((r for r in _known(record) if r.sentences == more.sentences), None)
         if base is not None:
+            asked = base.n_known or min(base.sentences, record.n_test)
+            up_to = at_most(base.known, asked)
+            more_right = more.known.low > up_to
             out += (
-                f"{more.sentences} sentences seen {more.epochs} times instead of {base.epochs} are "
-                f"right in {percent(more.known)}% instead of {percent(base.known)}%: "
+                f"{more.sentences} sentences seen {more.epochs} times instead of {base.epochs} "
+                f"save {plain(more.bits)} bits each by their own vectors instead of "
+                f"{plain(base.bits)}, and are right in {percent(more.known)}% instead of "
+                f"{percent(base.known)}%"
+                + (
+                    f" (the true rate may be up to {100 * up_to:.1f}%, for {asked} were asked): "
+                    if up_to > base.known.high
+                    else ": "
+                )
                 + (
                     "how often each was seen is what decides. "
-                    if _above(more.known, base.known)
+                    if _above(more.bits, base.bits) and more_right
+                    else "by bits how often each was seen is what decides, but exact match hardly "
+                    "moves. "
+                    if _above(more.bits, base.bits)
+                    else "exact match gains by it, and bits not surely. "
+                    if more_right
                     else "no sure gain. "
                 )
             )
@@ -518,8 +553,8 @@ def _held(record: OpenVocabularyRecord) -> list[str]:
             if not beyond
             else "the speech vector holds words, but fewer than the text vector."
             if _above(text, audio)
-            else "the speech vector holds such words, and they are read from it more surely than "
-            "from the text vector, which is made for meaning."
+            else "the speech vector holds such words, and with one penalty for both they are read "
+            "from it more surely than from the text vector, which is made for meaning."
             if _above(audio, text)
             else "both hold words, and at this number of sentences neither surely more of them."
         )
@@ -535,15 +570,17 @@ def _data_or_size(record: OpenVocabularyRecord) -> list[str]:
         first, last = points[0], points[-1]
         grows = _above(last.bits, first.bits)
         out.append(
-            f"With the {_ARMS[arm][0]} the bits a sentence go from {plain(first.bits)} at "
-            f"{first.n_train:,} training sentences to {plain(last.bits)} at {last.n_train:,}, the "
-            f"word overlap from {percent(first.overlap)}% to {percent(last.overlap)}%: "
+            f"With the {_ARMS[arm][0]}, of one seed, the bits a sentence go from "
+            f"{plain(first.bits)} at {first.n_train:,} training sentences to {plain(last.bits)} at "
+            f"{last.n_train:,}, the word overlap from {percent(first.overlap)}% to "
+            f"{percent(last.overlap)}%: "
             + (
                 "no sure gain from more sentences in this range."
                 if not grows
                 else _sentences_or_steps(record, arm, first, last)
                 if last.passes > 1.5 * first.passes
-                else "more sentences help, so that too few sentences are part of the failure."
+                else f"more sentences help, so that too few are part of what {_VECTORS[arm]} lack "
+                "in bits."
             )
             + (
                 f" Exact match stays at {percent(last.exact, False)}%."
@@ -554,25 +591,19 @@ def _data_or_size(record: OpenVocabularyRecord) -> list[str]:
     return out
 
 
-def _speech_as_long(record: OpenVocabularyRecord) -> list[str]:
-    """Whether speech, trained on as long as text is, gives what text gives."""
+def _speech_shorter(record: OpenVocabularyRecord) -> list[str]:
+    """That speech was not trained on as long as text was."""
     text, audio = (
-        next((p for p in record.curve if p.longer and p.arm == arm), None)
+        max((p.passes for p in record.curve if p.arm == arm), default=0)
         for arm in ("text", "audio")
     )
-    if text is None or audio is None:
+    if not audio or text <= 1.5 * audio:
         return []
-    said = (
-        f"Trained as long ({audio.passes:,} passes) on the same {audio.n_train:,} sentences, "
-        f"speech vectors give {plain(audio.bits)} bits a sentence and {percent(audio.overlap)}% "
-        f"word overlap, text vectors {plain(text.bits)} and {percent(text.overlap)}%: "
-    )
-    if _above(text.bits, audio.bits):
-        return [
-            said + "neither the number of sentences nor the steps tells them apart, so that what "
-            "the vector holds, or how openly, is part of the failure."
-        ]
-    return [said + "the speech vector is not surely worse than the text's, trained as long."]
+    return [
+        f"On these curves speech was trained on for {audio:,} passes at most, text for up to "
+        f"{text:,}: whether more steps or more sentences would do for speech what they do for "
+        "text is not told here."
+    ]
 
 
 def _sentences_or_steps(
@@ -598,9 +629,12 @@ def _sentences_or_steps(
             return text + (
                 f"the steps alone are {100 * share:.0f}% of the way up from {plain(before.bits)}, "
                 f"and the other {last.n_train - same.n_train:,} sentences the rest, so that too "
-                "few sentences are part of the failure, and too short a training another."
+                f"few sentences are part of what {_VECTORS[arm]} lack in bits, and too short a "
+                "training another."
             )
-        return text + "it is the sentences, so that too few of them are part of the failure."
+        return text + (
+            f"it is the sentences, so that too few are part of what {_VECTORS[arm]} lack in bits."
+        )
     if _above(same.bits, last.bits):
         return text + "it is the steps, and fewer sentences seen more often do even better."
     return text + "it is the steps; that more sentences help is not seen."

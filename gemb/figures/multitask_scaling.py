@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from gemb import tasks
 from gemb.figures.shown import PALETTE, STYLE, Bullets, Shown, percent, picture, table
 from gemb.figures.single_task import STARRED
-from gemb.records import STUDYS_FORM, MultitaskRecord, SharedTask, Trial
+from gemb.records import STUDYS_FORM, MultitaskRecord, Score, SharedTask, Trial
 
 # What the study calls rescued is not said; here a shared adaptor serves a task if it reaches this
-# share of the accuracy of the task's own adaptor. Both are point estimates.
+# share of the accuracy of the task's own adaptor. Of a single task both are point estimates.
 SERVED = 0.95
 # A task counts as collapsed if nearly all its answers are one and the same, or nearly none is one
 # of its labels.
@@ -42,20 +42,17 @@ def _stand_ins(record: MultitaskRecord) -> str:
     return f"{sum(n.endswith('*') for n in names)} of {len(names)} tasks on stand-in data"
 
 
-def _passes(record: MultitaskRecord) -> str:
-    """How often the items of a task are seen by its own adaptor, and by a shared one."""
-    sizes = record.provenance.settings["multitask"]
-    own = sizes.get("own_passes", 0)
-    return (
-        f"{own} item passes or more (a shared adaptor sees each item {sizes['epochs']} times)"
-        if own
-        else f"as many epochs, {sizes['epochs']}"
-    )
+def _own_epochs(record: MultitaskRecord) -> int | None:
+    """How often a task's own adaptor sees its items at most, if the record says so."""
+    found: int | None = record.provenance.settings["multitask"].get("own_epochs")
+    return found
 
 
 def shared_table(record: MultitaskRecord) -> Shown:
     """Each task under one shared adaptor, beside its own adaptor."""
     rows = []
+    epochs, own_epochs = record.provenance.settings["multitask"]["epochs"], _own_epochs(record)
+    trained = f"up to {own_epochs} epochs" if own_epochs else "more epochs where items are few"
     for encoder in record.encoders:
         single = _single(record, encoder)
         sweep = [t for t in record.trials if t.group == "sweep" and t.encoder == encoder]
@@ -75,7 +72,7 @@ def shared_table(record: MultitaskRecord) -> Shown:
         "multitask_scaling",
         f"One adaptor for all tasks, exact match in per cent with 95% intervals, profile "
         f"{record.provenance.profile}. Its own adaptor: trained on that task's items alone, for "
-        f"{_passes(record)}, one virtual token. {STARRED} {STUDYS}",
+        f"{trained} (the shared ones: {epochs}), one virtual token. {STARRED} {STUDYS}",
     )
 
 
@@ -127,9 +124,6 @@ def trials_table(record: MultitaskRecord, groups: Sequence[str]) -> Shown:
     for trial in record.trials:
         if trial.group not in groups and not (trial.group == "sweep" and _headline(record, trial)):
             continue
-        single = _single(record, trial.encoder)
-        own = [single[r.task].accuracy.value for r in trial.results]
-        mine = [r.accuracy.value for r in trial.results]
         rows.append(
             {
                 "kind": trial.group,
@@ -141,7 +135,7 @@ def trials_table(record: MultitaskRecord, groups: Sequence[str]) -> Shown:
                 "seconds": f"{trial.seconds:.0f}",
                 "validation": f"{100 * trial.validation:.1f}",
                 "test, mean of tasks": f"{100 * trial.mean:.1f}",
-                "of their own adaptors": f"{100 * sum(mine) / max(1e-9, sum(own)):.0f}%",
+                "% of their own adaptors": _of_own(record, trial),
                 f"learnt tasks at {100 * SERVED:.0f}% or more": (
                     f"{len(served(record, trial))} of {len(learnt(record, trial))}"
                 ),
@@ -178,7 +172,7 @@ def learnt(record: MultitaskRecord, trial: Trial) -> list[str]:
     Of the others a shared adaptor could not be seen to lose anything.
     """
     single = _single(record, trial.encoder)
-    return [r.task for r in trial.results if single[r.task].accuracy.low > single[r.task].majority]
+    return [r.task for r in trial.results if single[r.task].learnt]
 
 
 def served(record: MultitaskRecord, trial: Trial) -> list[str]:
@@ -197,6 +191,14 @@ def of_own(record: MultitaskRecord, trial: Trial, names: Sequence[str]) -> float
     own = sum(single[name].accuracy.value for name in names)
     mine = sum(r.accuracy.value for r in trial.results if r.task in names)
     return mine / own if own else None
+
+
+def _of_own(record: MultitaskRecord, trial: Trial) -> str:
+    """The same of all its tasks in per cent, with its interval where the record has one."""
+    if trial.of_own:
+        return percent(trial.of_own)
+    share = of_own(record, trial, [r.task for r in trial.results])
+    return "–" if share is None else f"{100 * share:.0f}"
 
 
 def beside_own(record: MultitaskRecord, trial: Trial) -> str:
@@ -261,8 +263,21 @@ def said_table(record: MultitaskRecord, names: Sequence[str] = ()) -> Shown:
     )
 
 
+def _right(value: float | dict[str, float] | None) -> str:
+    """A share, with its interval where the record has one."""
+    return percent(Score(**value)) if isinstance(value, dict) else _share(value)
+
+
 def _share(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.0f}%"
+
+
+_OF = "answers of "
+_KINDS = {
+    "words": "answers that are words",
+    "emotion": "answers that are emotions",
+    "gender": "answers that are genders",
+}
 
 
 def swap_table(record: MultitaskRecord) -> Shown:
@@ -271,9 +286,12 @@ def swap_table(record: MultitaskRecord) -> Shown:
         {
             "tokens": row["k"],
             "asked": tasks.get(row["asked"]).prompt,
-            "answers that are words": f"{100 * row['answers of words']:.0f}%",
-            "answers that are genders": f"{100 * row['answers of gender']:.0f}%",
-            "right": _share(row["right"]),
+            **{
+                _KINDS[name.removeprefix(_OF)]: f"{100 * value:.0f}%"
+                for name, value in row.items()
+                if name.startswith(_OF)
+            },
+            "right": _right(row["right"]),
             "always the most frequent": _share(row.get("majority")),
             "clips": row["items"],
         }
@@ -301,15 +319,23 @@ def multitask_findings(record: MultitaskRecord) -> Bullets:
             )
             + "."
         )
-    if record.provenance.settings["multitask"].get("own_passes"):
+    sizes, own = record.provenance.settings["multitask"], _own_epochs(record)
+    if own is None or own > sizes["epochs"]:
         lines.append(
-            f"A task's own adaptor was trained for {_passes(record)}: a gap between the two may be "
-            "of how long they were trained, and not of sharing alone."
+            "A task's own adaptor is shown its items "
+            + (f"up to {own} times" if own else "more often where they are few")
+            + f", these shared ones {sizes['epochs']} times: a gap between them may be of how long "
+            "they were trained, and not of sharing alone."
+            + (
+                " The remedy of longer training shows them as often."
+                if sizes["longer"] * sizes["epochs"] == own
+                else ""
+            )
         )
     # two trials may be one and the same training
     one = list(
         {
-            (t.encoder, t.validation, t.mean): t
+            (t.encoder, t.validation, *(r.accuracy.value for r in t.results)): t
             for t in reversed(record.trials)
             if t.num_virtual_tokens == 1 and t.group != "confirmation"
         }.values()
@@ -382,7 +408,7 @@ def _capacity(record: MultitaskRecord) -> list[str]:
     ]
     if len(best) < 2:
         return []
-    first, most = best[0], max(best, key=lambda t: t.mean)
+    first, most = best[0], max(best, key=lambda t: t.validation)
     told = "; ".join(f"{_tokens(t)}, hidden {t.hidden}: {100 * t.mean:.1f}%" for t in best)
     gain, sure = most.mean - first.mean, 2 * math.hypot(_error(most), _error(first))
     return [
@@ -429,13 +455,19 @@ def _answer(record: MultitaskRecord, confirmed: Trial) -> str:
     """Whether the winner reaches what was asked for."""
     names = [r.task for r in confirmed.results]
     wanted, with_k = f"{100 * SERVED:.0f}% of single-task accuracy", _tokens(confirmed)
-    shares = [
-        (words, share)
-        for words, some in (
-            ("in the mean over all tasks", names),
-            ("over those that their own adaptors learn", learnt(record, confirmed)),
-        )
-        if (share := of_own(record, confirmed, some)) is not None
-    ]
-    told = [f"{'yes' if share >= SERVED else 'no'} {words}" for words, share in shares]
+    told = []
+    for words, some, score in (
+        ("in the mean over all tasks", names, confirmed.of_own),
+        ("over those that their own adaptors learn", learnt(record, confirmed),
+         confirmed.of_learnt),
+    ):  # fmt: skip
+        share = of_own(record, confirmed, some)
+        if share is None:
+            continue
+        if score is None:  # an older record
+            told.append(f"{'yes' if share >= SERVED else 'no'} {words}, by its point estimate")
+        else:
+            yes, no = score.low >= SERVED, score.high < SERVED
+            answer = "yes" if yes else "no" if no else "not decided"
+            told.append(f"{answer} {words} ({percent(score)}%)")
     return f"So does anything reach {wanted} with {with_k}? {'; '.join(told).capitalize()}."

@@ -1,5 +1,7 @@
 """Results with all that is needed to doubt them: the one source of figures, tables and prose."""
 
+from typing import Any
+
 from gemb.records.base import (
     PACKAGES,
     PUBLISHED,
@@ -61,7 +63,20 @@ from gemb.records.single_task import (
     Voted,
 )
 
+# Every section's record, by the name of its experiment.
+KINDS: dict[str, Any] = {
+    str(kind.model_fields["experiment"].default): kind
+    for kind in (
+        SingleTaskRecord,
+        OpenVocabularyRecord,
+        TransferRecord,
+        MultitaskRecord,
+        AudioEncoderRecord,
+    )
+}
+
 __all__ = [
+    "KINDS",
     "MEAN",
     "PACKAGES",
     "PUBLISHED",

@@ -42,6 +42,7 @@ class Recognition(Strict):
     bits: Score  # what the known one costs less with its own vector than with that of one as long
     epochs: int
     n_unseen: int
+    n_known: int = 0  # known sentences asked; 0 in older records
     longer: bool = False  # trained longer than as many sentences are on the curve
 
 
@@ -52,13 +53,14 @@ class Probe(Strict):
     words: int
     auc: Score  # mean over words; the interval is over test sentences
     by_word: list[dict[str, Any]]
+    penalty: float | None = None  # inverse strength, the same for all words and vectors
 
 
 class CurvePoint(Strict):
     """One training of a learning curve over sentences."""
 
     arm: str
-    longer: bool = False  # trained on as long as the most texts, beside the curve
+    longer: bool = False  # trained on as long as the arm's largest, beside the curve
     n_train: int
     passes: int = 0  # training sentences times epochs
     exact: Score

@@ -18,6 +18,11 @@ class SharedTask(Strict):
     words: float  # of an answer, mean
     frequent: list[tuple[str, float]]  # the most frequent answers and their shares
 
+    @property
+    def learnt(self) -> bool:
+        """Whether it is surely better than always giving the most frequent right answer."""
+        return self.accuracy.low > self.majority
+
 
 # How the name of a trial in the study's own form begins, as far as that form is known.
 STUDYS_FORM = "the study's form"
@@ -39,6 +44,10 @@ class Trial(Strict):
     changed: dict[str, Any]  # settings that differ from the profile's
     validation: float  # accuracy on the validation items of all tasks together
     results: list[SharedTask]
+    # mean of its tasks' accuracies over that of the tasks' own adaptors, of all its tasks and of
+    # those that their own adaptors learn; none if these are never right
+    of_own: Score | None = None
+    of_learnt: Score | None = None
     history: list[dict[str, Any]] = []
 
     @property
@@ -55,8 +64,8 @@ class MultitaskRecord(Strict):
     encoders: list[str]
     single: dict[str, list[SharedTask]]  # by encoder: each task's own adaptor, one virtual token
     trials: list[Trial]
-    seconds: float = 0.0  # of all its trainings, whenever they were done, without answering
-    swap: list[dict[str, Any]]  # items that two tasks share, asked with either prompt
+    seconds: float = 0.0  # of all its trainings and answers, whenever they were done
+    swap: list[dict[str, Any]]  # one task's items, asked with its prompt and with another's
 
     def trial(self, name: str, encoder: str | None = None) -> Trial:
         """The trial of that name, of the headline's encoder if none is given."""

@@ -57,9 +57,22 @@ def test_equal_parameters_are_equal_within_a_per_cent_or_one_hidden_unit(k):
     assert k > 1 or found == hidden
 
 
-@given(st.integers(1, 2000))
-def test_a_tasks_own_adaptor_takes_as_many_passes_as_the_profile_says_and_no_fewer_epochs(count):
-    profile = profiles.get("study")
-    epochs = section.own_epochs(profile, count)
-    assert epochs >= profile.multitask.epochs
-    assert epochs * count >= profile.multitask.own_passes
+def test_longer_training_shows_an_item_as_often_as_the_tasks_own_adaptors_do():
+    sizes = profiles.get("study").multitask
+    assert sizes.longer * sizes.epochs == sizes.own_epochs
+
+
+def test_the_share_of_the_own_adaptors_weighs_tasks_alike_and_pairs_items():
+    asked = [*items("words", 30), *items("digits", 10)]
+
+    def share(mine, own):
+        return section._of_own(list(zip(asked, mine, own, strict=True)), 200)
+
+    right, wrong = ["a"] * 40, ["b"] * 40
+    same = share(right, right)
+    assert (same.value, same.low, same.high) == (1, 1, 1)
+    # half the words and no digit: a quarter of the mean over both
+    half = share(right[:15] + wrong[:25], right)
+    assert half.value == pytest.approx(0.25) and half.low < 0.25 < half.high
+    assert share(right, wrong) is None
+    assert section._of_own([], 200) is None
