@@ -9,6 +9,7 @@ import pytest
 
 from gemb.data.fetch import fetch
 from gemb.data.media import decode_audio
+from gemb.encoders import yamnet
 from gemb.encoders.yamnet import PARAMETERS, YamNet, patches
 
 # "Turn on the kitchen light." by eSpeak NG, voice en-us.
@@ -63,3 +64,14 @@ def test_a_tone_lights_its_mel_band() -> None:
 
 def test_parameters_are_those_of_the_weights_file() -> None:
     assert (fetch("yamnet") / "model.data").stat().st_size == 4 * PARAMETERS
+
+
+def test_products_of_8_bits_do_not_saturate(model: YamNet) -> None:
+    """On x86 without VNNI onnxruntime's do, unless the graph is computed in floats."""
+    levels = yamnet.ort.GraphOptimizationLevel
+    floats = yamnet._session(fetch("yamnet"), levels.ORT_ENABLE_BASIC)
+    for sound in (0.1 * NOISE, 0.3 * np.sin(2 * np.pi * 1000 * SECONDS)):
+        patch = patches(sound)[:1, None]
+        wanted = floats.run([yamnet._FEATURES], {"audio": patch})[0][0]
+        given = model._session.run([yamnet._FEATURES], {"audio": patch})[0][0]
+        assert given @ wanted > 0.95 * np.linalg.norm(given) * np.linalg.norm(wanted)
