@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import soundfile
 import torch
 
 from gemb import encoders, profiles, tasks
+from gemb.adaptor import Adaptor
 from gemb.data import manifests, released
 from gemb.data.fetch import fetch
 from gemb.data.items import Item
@@ -25,6 +26,7 @@ from gemb.data.splits import places
 from gemb.encoders import open_bound
 from gemb.errors import UserError
 from gemb.experiments import audio_uses, binding, esc50_transfer, measured, runs, single_task
+from gemb.metrics import exact_match
 from gemb.records import write_text
 
 PROFILE = "local"
@@ -150,9 +152,38 @@ def write_adaptors(folder: Path = released.FOLDER) -> None:
         outcome = runs.load(run)
         if outcome is None:
             raise ReleaseError(f"{task}: train it first, by `gemb paper --profile {PROFILE}`")
-        target = folder / "adaptors" / task
-        shutil.rmtree(target, ignore_errors=True)
-        runs.adaptor_of(run, outcome).to(torch.float16).save_pretrained(target)
+        right = [
+            exact_match(t, i.answer) for t, i in zip(outcome.texts, run.fold.test, strict=False)
+        ]
+        save_adaptor(runs.adaptor_of(run, outcome), task, right, folder)
+
+
+def save_adaptor(
+    adaptor: Adaptor, task: str, right: Sequence[bool], folder: Path = released.FOLDER
+) -> None:
+    """Write one released adaptor in float16, with all that `gemb ask` needs to use it.
+
+    Args:
+        adaptor: Of the profile local.
+        task: That it was trained on.
+        right: Whether each test item was answered right.
+        folder: Of the released files.
+    """
+    local, asked = profiles.get(PROFILE), tasks.get(task)
+    data = manifests.get(asked.dataset)
+    stand_in = f"a stand-in for the study's {asked.paper_dataset}: {asked.stand_in}"
+    report = (
+        f"{asked.title}, trained by the profile `{PROFILE}` on “{data.title}” "
+        f"({stand_in if asked.stand_in else 'the dataset of the study'}; licence of the data: "
+        f"{data.licence}). Asked: “{asked.prompt}” On {len(right)} test items that it was not "
+        f"trained on, and nothing of whose group it was, {sum(right)} answers were exactly right."
+    )
+    target = folder / "adaptors" / task
+    shutil.rmtree(target, ignore_errors=True)
+    adaptor.to(torch.float16).save_pretrained(target, model_card_kwargs={"report": report})
+    config = json.loads((target / "config.json").read_text(encoding="utf-8"))
+    config["about"] = {"encoder": local.encoder, "llm": local.llm, "prompt": asked.prompt}
+    write_text(target / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 def rebuild(folder: Path = released.FOLDER) -> Iterator[str]:

@@ -1,14 +1,20 @@
 """What is committed below data_manifests/released/: whole, small, and with its sources named."""
 
+import base64
+import hashlib
+import io
+import re
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from gemb import encoders, release, tasks
 from gemb.adaptor import Adaptor
 from gemb.data import fetch, manifests, released
 from gemb.data.splits import sample
 from gemb.evaluate import Examples, predict
-from gemb.experiments import esc50_transfer
+from gemb.experiments import esc50_transfer, own_data
 from gemb.llm import FrozenLLM
 from gemb.metrics import exact_match
 
@@ -87,3 +93,36 @@ def test_the_vectors_are_made_again_from_raw_data():
     if absent:
         pytest.skip(f"not in the cache: {', '.join(absent)}")
     assert len(list(release.rebuild())) == len(tasks.TASKS)
+
+
+def test_a_released_adaptor_says_what_it_is_and_is_asked_without_more(llm):
+    shown = {
+        item.partition("/")[0]: path
+        for item, path in released.samples().items()
+        if item.startswith(("spoken-words", "fashion-mnist"))
+    }
+    for task, dataset in (("words", "spoken-words"), ("clothing", "fashion-mnist")):
+        folder = released.FOLDER / "adaptors" / task
+        card = (folder / "README.md").read_text(encoding="utf-8")
+        assert tasks.get(task).title in card and "test items" in card and "licence" in card
+        ((_, answer),) = own_data.ask(str(folder), [str(shown[dataset])])
+        assert answer.text.strip(". ").casefold() in manifests.get(dataset).classes
+
+
+def test_every_medium_in_a_committed_notebook_is_a_released_sample():
+    """Whose licences LICENSES.md names. Of pictures those of a sample's size: figures are wider."""
+    known = {hashlib.sha256(p.read_bytes()).hexdigest() for p in released.samples().values()}
+    found = 0
+    for path in sorted((manifests.MANIFESTS.parent / "notebooks").glob("*.ipynb")):
+        text = path.read_text(encoding="utf-8")
+        for kind, data in re.findall(r"data:(audio/[a-z]+|image/[a-z]+);base64,([\w+/=]+)", text):
+            medium = base64.b64decode(data)
+            if kind.startswith("image") and not _small(medium):
+                continue  # a figure
+            assert hashlib.sha256(medium).hexdigest() in known, (path.name, kind)
+            found += 1
+    assert found >= 15
+
+
+def _small(image: bytes) -> bool:
+    return max(Image.open(io.BytesIO(image)).size) <= 112
