@@ -45,7 +45,8 @@ record = open_audio_encoder.run(profiles.get(profile))
 # ## In short
 #
 # The measure is *cvR@5*: how often a right text (or sound) is among the first five that a sound (or
-# text) finds. *Surely*: the 95% interval of the paired difference lies on that side of zero.
+# text) finds. *Surely*: the 95% interval of the paired difference lies on that side of zero; among
+# so many comparisons some do so by luck.
 
 # %% tags=["hide-input"]
 figures.audio_findings(record)
@@ -76,12 +77,13 @@ figures.audio_pairs_table(record)
 # *text-only* go on from one alignment, which trains it with the language model frozen. *Combined*
 # trains all but the audio encoders and the word embeddings at once, without alignment, for as many
 # steps as those two stages have together: its language model is trained for longer than theirs. It
-# has ten layers or five; all thirty would take a sixth of the whole section's time, for one row.
-# Therefore the study has one more combined model, an ablation, trained for as many steps as theirs
-# are; another takes the last token's state in place of the mean. The baselines are asked the same:
-# chance, and one draw of random vectors; the AudioSet classes that YAMNet hears, and the words that
-# Moonshine writes down, each as MiniLM reads them; and linear heads on the frozen features of
-# YAMNet, Moonshine and MiniLM, which alone of them are trained on the same pairs.
+# has ten layers or five, and never all thirty, which would take the longest, for one row. To tell
+# alignment from longer training, the study has one more combined model, an ablation, trained for as
+# many steps as theirs are; another takes the last token's state in place of the mean. The baselines
+# are asked the same: chance, and one draw of random vectors; the AudioSet classes that YAMNet
+# hears, and the words that Moonshine writes down, each as MiniLM reads them; and linear heads on
+# the frozen features of YAMNet, Moonshine and MiniLM, which alone of them are trained on the same
+# pairs.
 
 # %% tags=["hide-input"]
 figures.routes_table(record)
@@ -161,9 +163,10 @@ figures.routing_examples(record)
 
 # %% [markdown]
 # **Labelling and search.** A sound gets the nearest caption, and a text or a sound finds the
-# nearest sounds. Few sounds are trained on, none of them of a name that is tested. Those under a
-# Creative Commons licence can be listened to here (`data_manifests/LICENSES.md` names who made
-# them); recordings under the GPL are not put on this page.
+# nearest sounds. Few sounds are trained on, none of them of a name that is tested. A few of those
+# under a Creative Commons licence can be listened to here (`data_manifests/LICENSES.md` names who
+# made them), beside a text a clip that it describes; recordings under the GPL are not put on this
+# page.
 
 # %% tags=["hide-input"]
 figures.labels_table(record)
@@ -206,6 +209,10 @@ figures.published_differences_table(record)
 
 # %% [markdown]
 # ## What made these numbers
+#
+# The minutes are those of the last call and of the trainings that it read back. Frames,
+# transcripts and uses that were there from an earlier call do not keep their time, and are not in
+# them.
 
 # %% tags=["hide-input"]
 figures.provenance_table(record)

@@ -3,6 +3,7 @@
 import pytest
 
 from gemb import figures, profiles, records
+from gemb.data import released
 from gemb.records import (
     MEAN,
     AudioEncoderRecord,
@@ -93,7 +94,7 @@ def record():
             route("combined, 5 layers, last token", 5, 0.22, "ablation"),
             route("text-only", 30, 0.5),
             route("text-only, then pruned", 10, 0.1),
-            route("aligned", 30, 0.4, "step"),
+            route("aligned", 30, 0.4, "step").model_copy(update={"steps": 10}),
             *(
                 model(f"{a} to {b}", "style", 0.5 if a == b else 0.2, style=a, tested=b)
                 for a in ("name", "sentence")
@@ -191,9 +192,9 @@ def test_sentences_follow_the_numbers(record):
     assert "does not survive pruning: in the mean of subsets" in text
     assert "surely better in 1 of 2 directions when whole, in 0 when pruned" in text
     assert (
-        "against linear heads: in the mean of subsets −20.0 (−25.0 to −15.0) points text to audio "
-        "and 0.0 (−5.0 to 5.0) audio to text, surely worse in 1 of 2 comparisons (sounds, text to "
-        "audio)." in text
+        "against linear heads: not surely on sounds; in the mean of subsets −20.0 (−25.0 to "
+        "−15.0) points text to audio and 0.0 (−5.0 to 5.0) audio to text, surely worse in 1 of 2 "
+        "comparisons (sounds, text to audio)." in text
     )
     assert "Trained on the style name, tested on sentence: 30.0 points less" in text
     assert "in 50 pairs kept aside: cvR@5 30.0 (25.0–35.0)% before training on texts" in text
@@ -269,7 +270,7 @@ def test_published_scores_are_labelled_by_their_source(record):
 def test_each_encoder_is_a_column_of_the_study(record):
     text = repr(figures.study_table(record))
     assert "open-audio" in text and "80.0 (75.0–85.0)" in text and "70.0 (65.0–75.0)" in text
-    assert "who they are: none." in text
+    assert "who they are: none. Section 1's own scores are means of 3 seeds" in text
     record.study[0].known = 9
     assert "who they are: words 9 of 40." in repr(figures.study_table(record))
     record.study = []
@@ -283,8 +284,18 @@ def test_the_frozen_encoders_are_counted_apart(record):
 
 
 def test_tables_say_how_much_was_trained_on(record):
-    assert "40 are trained on, beside 99 pairs of texts" in repr(figures.audio_pairs_table(record))
+    pairs = repr(figures.audio_pairs_table(record))
+    assert "40 to train on, beside 99 pairs of texts" in pairs
+    assert "batches of 32 come to at most so many of the clips: 40 in the 10 steps of" in pairs
+    assert "and to 64 of the pairs of texts" in pairs  # in the 2 steps after alignment
     steps = repr(figures.text_only_table(record))
+    assert "the 2 steps after it see no sound, and 64 of 99 pairs of texts" in steps
+    assert "40.0 (35.0–45.0)" in steps and "50.0 (45.0–55.0)" in steps  # means, both ways
+    found = repr(figures.audio_findings(record))
+    assert "saw 40 of 40 clips in 10 steps (100% of a pass)" in found
+    assert "64 of 99 pairs in 2 (65%): so few steps are the likely limit" in found
+    record.texts = 50
+    assert "50 of 50 pairs in 2 (100%)." in repr(figures.audio_findings(record))
     assert "analogue" in steps and "in 50 pairs kept aside" in steps
     assert "30.0 (25.0–35.0)" in steps  # from text to text, of the aligned model
     assert "−20.0 (−25.0 to −15.0)" in repr(figures.gains_table(record))
@@ -313,7 +324,9 @@ def test_uses_are_told_beside_what_they_are_compared_with(record):
     labels = repr(figures.labels_table(record))
     assert "by chance 5.0%" in labels
     assert "a cat, a dog" in repr(figures.labels_examples(record))
-    assert "asked with “a cow”; found: a cow" in repr(figures.searches_examples(record))
+    searched = repr(figures.searches_examples(record))
+    assert "asked with “a cow”; found: a cow" in searched
+    assert "asked with the words “a dog”; found: a cat" in searched
     assert "a cat 0.46" in repr(figures.searches_table(record))
     assert "1234" in repr(figures.device_table(record))
 
@@ -347,6 +360,86 @@ def test_a_batch_size_that_falls_back_is_named(record):
     assert "Within these 10 steps the scores do not fall back" in repr(
         figures.audio_findings(record)
     )
+
+
+def test_an_ablation_above_the_best_route_is_said(record):
+    assert "an ablation" not in repr(figures.audio_findings(record))
+    record.batches[-1].score = 0.7
+    text = repr(figures.audio_findings(record))
+    assert "Batches of 64 after 10 steps, an ablation of 5 layers, get 70.0% on the test" in text
+    assert "above the 65.0% of the best route" in text and "(640 there, 384 for the" in text
+    assert (
+        "After as many pairs, 320, batches of 32 30.0% (step 10 of 10) and batches of 64 40.0% "
+        "(step 5 of 10)." in text
+    )
+    record.batches[-1].score = 0.38  # 40% before
+    text = repr(figures.audio_findings(record))
+    assert "do not fall back (up to 3 points count as level)" in text
+
+
+def test_each_direction_is_told_and_paired_where_the_record_has_it(record):
+    text = repr(figures.audio_findings(record))
+    assert (
+        "text to audio 60.0 (55.0–65.0)% and 40.0 (35.0–45.0)%; audio to text 70.0 (65.0–75.0)% "
+        "and 50.0 (45.0–55.0)%. Their paired difference: not computed in this record." in text
+    )
+    record.gains += gains("Does the best route lead the best baseline in the mean?", "full",
+                          "linear heads", 0.2)  # fmt: skip
+    record.models[2].audio_to_text = at(0.8)
+    text = repr(figures.audio_findings(record))
+    assert "and 80.0 (75.0–85.0)%, which is no lead. Their paired difference: 20.0 (15" in text
+    assert text.count("Does the best route lead") == 0
+
+
+def test_a_whole_model_behind_the_linear_heads_is_said_with_a_reason(record):
+    assert "“full” loses" not in repr(figures.audio_findings(record))
+    full = record.model("full", "route")
+    full.text_to_audio, full.audio_to_text, full.loss = at(0.2), at(0.3), 2.5
+    text = repr(figures.audio_findings(record))
+    assert "loses to the linear heads: 25.0% against 45.0% in the mean" in text
+    assert "(no paired interval, one seed)" in text
+    assert (
+        "its 30 layers were trained for 2 steps after alignment, to a loss of 2.50, those of "
+        "“combined, 10 layers” for 12, to 1.23." in text
+    )
+    record.gains += gains("Do the other routes beat the linear heads?", "full",
+                          "linear heads", -0.2)  # fmt: skip
+    text = repr(figures.audio_findings(record))
+    assert "(−20.0 (−25.0 to −15.0) points text to audio and 0.0 (−5.0 to 5.0) audio" in text
+    assert "Do the other routes" not in text
+
+
+def test_paired_differences_of_layers_and_styles_are_told_where_there_are_any(record):
+    assert "on the largest (no interval, one seed)" in repr(figures.audio_findings(record))
+    record.gains += gains("Do fewer layers do as well?", "pruned to 5", "full", -0.1)
+    record.gains += gains("Does another style of captions do as well to train on?",
+                          "name to sentence", "sentence to sentence", -0.3)  # fmt: skip
+    text = repr(figures.audio_findings(record))
+    assert "on the largest (−10.0 (−15.0 to −5.0) points text to audio and" in text
+    assert "than on its own style (one seed); beside a model trained on sentence: −30.0" in text
+    assert "Do fewer layers" not in text and "Does another style" not in text
+
+
+def test_subsets_are_answered_with_yes_or_no(record):
+    for g in record.gains:
+        if g.question == BEATS and g.subset != MEAN:
+            g.audio_to_text = at(-0.2)
+    text = repr(figures.audio_findings(record))
+    assert "Combined, 10 layers against linear heads: surely not on sounds; in the" in text
+
+
+def test_players_stand_beside_searches_where_the_clip_is_released(record):
+    dog, cow, cat = [i for i in released.samples() if "/sound/" in i][:3]
+    record.uses.labelling[0].examples[0].item = dog  # its caption is asked for in words
+    asked, heard = record.uses.searches
+    heard.item = cow
+    shown = figures.searches_examples(record)
+    assert shown.markup.count("<audio") == 2
+    assert "asked with the words “a dog”; what was meant; found: a cat; from " in repr(shown)
+    asked.ids, heard.ids = ["not released"], [cat]
+    shown = figures.searches_examples(record)
+    assert shown.markup.count("<audio") == 3
+    assert "found “a cat”, 0.46\n" in repr(shown) and "found “a cow”, 0.90; from " in repr(shown)
 
 
 def test_the_articles_bar_stands_beside_small_models(record):

@@ -46,7 +46,9 @@ class Parts(_Strict):
         default=5.0, gt=0, description="tokens a second, at most; none: as the encoder gives them"
     )
     stack: int = Field(default=1, gt=0, description="so many averages, side by side, in each token")
-    prefix: str = Field(default="", description="text before the audio tokens")
+    prefix: str = Field(
+        default="", description="text before the audio tokens; a mark that is no token is dropped"
+    )
     suffix: str = Field(default="", description="text after them")
     max_seconds: float = Field(default=30.0, gt=0.1, le=30.0, description="of one clip")
     long_clips: Literal["refuse", "average"] = Field(
@@ -144,7 +146,10 @@ class Recipe(_Strict):
 
 
 def _tower(audio: str, llm: str) -> Parts:
-    """A Qwen-Omni tower at its own rate, framed as those models frame a sound."""
+    """A Qwen-Omni tower at its own rate, framed as those models frame a sound.
+
+    Where the language model does not know the marks, the frame is left away.
+    """
     return Parts(
         audio=(audio,),
         llm=llm,

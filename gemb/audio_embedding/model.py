@@ -108,6 +108,7 @@ class AudioEmbedder(nn.Module):
         """
         dtype, where = getattr(torch, parts.dtype), _device(device)
         body, tokenizer, revision = surgery.body(parts.llm, dtype, where)
+        parts = surgery.framed(parts, tokenizer)
         if parts.layers is not None:
             surgery.prune(body, parts.layers)
         hidden = body.config.hidden_size

@@ -125,6 +125,8 @@ def follow(
                     "stage": stage.name,
                     "trains": list(stage.trains),
                     "on": f"{len(pairs.right)} {stage.on} pairs",
+                    # few steps do not come round to all of them
+                    "pairs_seen": min(len(pairs.right), fit.steps * settings.batch_size),
                     "pairs_sha256": records.digest(pairs.names),
                     "settings": settings.model_dump(mode="json"),
                     "steps": fit.steps,

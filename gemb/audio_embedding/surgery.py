@@ -23,6 +23,7 @@ from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import Qwen2_5OmniAu
 from transformers.models.qwen3_omni_moe.modeling_qwen3_omni_moe import Qwen3OmniMoeAudioEncoder
 from transformers.utils import cached_file
 
+from gemb.audio_embedding.config import Parts
 from gemb.data.fetch import offline
 from gemb.errors import UserError
 from gemb.llm import loading
@@ -31,6 +32,7 @@ from gemb.llm.loading import LLMUnavailable
 # The files name a thinker's tensors in one of several ways, by the version that wrote them.
 _TOWER = re.compile(r"^(thinker\.)?(model\.)?audio_tower\.")
 _BODY = re.compile(r"^(thinker\.)?(model\.)?(language_model\.|model\.)(?=embed_tokens|layers|norm)")
+_MARK = re.compile(r"<\|\w+\|>")
 
 
 class PartUnavailable(UserError, RuntimeError):
@@ -163,6 +165,17 @@ def body_class(config: Any) -> Any:
     if config.model_type == "qwen2_5_omni_text":
         return Qwen2_5OmniThinkerTextModel
     return MODEL_MAPPING[type(config)]
+
+
+def framed(parts: Parts, tokenizer: Any) -> Parts:
+    """The parts without a frame of marks (``<|…|>``) that are no tokens of the language model.
+
+    Plain Qwen2.5 has no marks of a sound: they would be read as pieces of punctuation and words.
+    """
+    marks = [m for m in (parts.prefix, parts.suffix) if _MARK.fullmatch(m)]
+    if all(len(tokenizer(m, add_special_tokens=False)["input_ids"]) == 1 for m in marks):
+        return parts
+    return parts.model_copy(update={"prefix": "", "suffix": ""})
 
 
 def prune(model: Any, layers: int) -> None:

@@ -188,15 +188,18 @@ def search(
 
 def _best_model() -> str:
     """The folder of the best model that notebook 05 trained here, said aloud."""
-    from gemb.experiments.open_audio_encoder import newest_model
+    from gemb.experiments.open_audio_encoder import LARGEST_FIRST, best_model
 
-    folder = newest_model()
-    if folder is None:
+    found = best_model()
+    if found is None:
         raise UserError(
-            "no model has been trained here yet: run `gemb run 05_open_audio_encoder`, make one "
-            "with `gemb audio train`, or name an encoder of sounds and texts with --model"
+            f"notebook 05 has made no model here under any of the profiles "
+            f"{', '.join(LARGEST_FIRST)} (smaller ones do not count): run "
+            "`gemb run 05_open_audio_encoder`, make one with `gemb audio train`, or name an "
+            "encoder of sounds and texts with --model"
         )
-    typer.secho(f"model: {folder}", err=True)
+    profile, folder = found
+    typer.secho(f"model: notebook 05's best under the profile {profile}, {folder}", err=True)
     return str(folder)
 
 

@@ -39,7 +39,7 @@ from gemb.store import Store
 from gemb.tasks import Modality
 
 # Raise when a change to the code changes what is measured.
-VERSION = 3
+VERSION = 4
 
 SHOWN = 4  # examples of each use
 CLIPS = 40  # that are timed, at most
@@ -204,6 +204,7 @@ def _searches(model: Encoder, items: Sequence[Item], store: Store) -> list[Searc
                 query=item.answer,
                 among=len(items),
                 found=[(answers[h.name], h.similarity) for h in hits],
+                ids=[h.name for h in hits],
             )
         )
     return out

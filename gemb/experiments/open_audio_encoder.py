@@ -237,10 +237,25 @@ def models_folder() -> Path:
     return cache_dir() / "audio-models"
 
 
-def newest_model() -> Path | None:
-    """The best model of the latest run, if there was any run on this machine."""
-    found = models_folder().glob("*/model/model.safetensors")
-    return max((f.parent for f in found), key=lambda f: f.stat().st_mtime, default=None)
+# Whose best model is used where none is named, the first that has run here. Those for CI make
+# models too, of a dozen clips.
+LARGEST_FIRST = ("study", "paper", "local")
+
+
+def _note(profile: str) -> Path:
+    """The file that names the folder of a profile's best model."""
+    return models_folder() / f"best-{profile}.txt"
+
+
+def best_model() -> tuple[str, Path] | None:
+    """The best model of the largest profile that has run on this machine, after the profile."""
+    for profile in LARGEST_FIRST:
+        if _note(profile).exists():
+            name = _note(profile).read_text(encoding="utf-8").strip()
+            folder = models_folder() / name / "model"
+            if (folder / "model.safetensors").exists():
+                return profile, folder
+    return None
 
 
 @dataclass
@@ -413,7 +428,9 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.AudioEn
     best = _keep_best(bench, [p for p in plans if p.kind == "route"], done)
     scored = _Scored(bench, align, plans, done)
     folder = bench.folder(next(p for p in plans if p.name == best))
+    records.write_text(_note(profile.name), f"{folder.name}\n")
     compared, heads = _baselines(bench, store)
+    study, reused = in_the_study(profile, folder, data.train)
     record = records.AudioEncoderRecord(
         provenance=records.provenance(
             profile,
@@ -434,11 +451,11 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.AudioEn
         gains=scored.gains({n: found for n, (found, _, _) in compared.items()}, best),
         best=best,
         uses=uses_of(folder, data, sizes.test, heads),
-        study=in_the_study(profile, folder, data.train),
+        study=study,
         published=_published(),
     )
     # of trainings that are read back, what they took when they were made
-    before = sum(done[p.name].seconds for p in kept)
+    before = sum(done[p.name].seconds for p in kept) + reused
     record.provenance.seconds = before + time.perf_counter() - started
     records.write(record, cache_dir() / "records" / f"open_audio_encoder.{profile.name}.json")
     return record
@@ -726,7 +743,7 @@ class _Scored:
                         batch_size=plan.recipe.training.batch_size,
                         steps=int(steps),
                         loss=loss,
-                        score=float(np.mean([_mean(found, d).value for d in DIRECTIONS])),
+                        score=_over_all(found),
                     )
                 )
         return out
@@ -758,6 +775,8 @@ class _Scored:
         survives = "Does text-only transfer survive pruning?"
         beats = "Does module combination beat the linear heads?"
         best_beats = "Does the best route beat the linear heads?"
+        others = "Do the other routes beat the linear heads?"
+        leads = "Does the best route lead the best baseline in the mean?"
         everywhere = "Does the best route beat the best baseline of each subset?"
         by_chance = "Is the best route above chance on each subset?"
         alone = "What does it give to train on one subset alone?"
@@ -779,11 +798,13 @@ class _Scored:
         ]
         for plan in (p for p in self.plans if p.kind == "route"):
             combined = plan.recipe.route == "combine"
-            if combined or plan.name == best:
-                found = self.found(plan, self.done[plan.name].last)
-                question = beats if combined else best_beats
-                out += _gains(question, plan.name, found, LINEAR, linear)
+            found = self.found(plan, self.done[plan.name].last)
+            question = beats if combined else best_beats if plan.name == best else others
+            out += _gains(question, plan.name, found, LINEAR, linear)
             if plan.name == best:
+                bar = max(bars, key=lambda name: _over_all(bars[name]))
+                if bar != LINEAR:  # else it is asked above
+                    out += _gains(leads, best, found, bar, bars[bar])[:1]
                 for subset, one in found.items():
                     bar = max(bars, key=lambda name: _both(bars[name][subset]))
                     out += _gains(everywhere, best, {subset: one}, bar, bars[bar], mean=False)
@@ -792,7 +813,32 @@ class _Scored:
                     name, learnt = own.name, self.found(own, self.done[own.name].last)
                     for over, other in ((CHANCE, nothing), (best, found)):
                         out += _gains(alone, name, {name: learnt[name]}, over, other, mean=False)
-        return out + self._ablated()
+        for name, found in ((TEXT, text), (TEXT_PRUNED, pruned)):
+            out += _gains(others, name, found, LINEAR, linear)
+        return out + self._ablated() + self._pruned() + self._styles()
+
+    def _pruned(self) -> list[Gain]:
+        """Fewer layers against all, tuned equally long."""
+        plans = {p.name: p for p in self.plans}
+        whole = self.found(plans[FULL], self.done[FULL].last)
+        out = []
+        for plan in (p for p in self.plans if p.recipe.route == "prune"):
+            found = self.found(plan, self.done[plan.name].last)
+            out += _gains("Do fewer layers do as well?", plan.name, found, FULL, whole)
+        return out
+
+    def _styles(self) -> list[Gain]:
+        """Two models on the captions of one style, which one of them was trained on."""
+        question = "Does another style of captions do as well to train on?"
+        plans = {p.style: p for p in self.plans if p.kind == "style"}
+        out = []
+        for tested in STYLES:
+            found = {s: self.found(p, self.done[p.name].last, tested) for s, p in plans.items()}
+            own = f"{tested} to {tested}"
+            for style in (s for s in STYLES if s != tested):
+                name = f"{style} to {tested}"
+                out += _gains(question, name, found[style], own, found[tested])
+        return out
 
     def _ablated(self) -> list[Gain]:
         """Paired differences between models that one thing tells apart."""
@@ -838,6 +884,11 @@ def _gains(
         )
         for subset in ((MEAN, *found) if mean else found)
     ]
+
+
+def _over_all(found: Mapping[str, Retrieval]) -> float:
+    """cvR@5, mean of subsets and both directions."""
+    return float(np.mean([_mean(found, d).value for d in DIRECTIONS]))
 
 
 def _both(found: Retrieval) -> float:
@@ -906,28 +957,33 @@ def uses_of(folder: Path, data: Data, most: int, heads: baselines.LinearHeads) -
     return found
 
 
-def in_the_study(profile: Profile, folder: Path, heard: Sequence[Item]) -> list[StudyTask]:
+def in_the_study(
+    profile: Profile, folder: Path, heard: Sequence[Item]
+) -> tuple[list[StudyTask], float]:
     """Audio tasks of section 1 from the profile's encoder and from the model in ``folder``.
 
-    One seed each; what section 1 has trained is read back. ``heard`` is what the model was
-    trained on: of tested items by the same voices the number is said.
+    One seed each; what section 1 has trained is read back, and what that took in its time is
+    the second value, in seconds. ``heard`` is what the model was trained on: of tested items by
+    the same voices the number is said.
     """
     voices = {_voice(i) for i in heard}
     names = tuple(t for t in profile.audio.tasks if _has_sounds(profile, t))
     encoders = (profile.encoder, f"open-audio:{folder / 'model'}") if names else ()
-    return [row for e in encoders for row in _study_tasks(profile, e, names, voices)]
+    found = [_study_tasks(profile, e, names, voices) for e in encoders]
+    return [row for rows, _ in found for row in rows], sum(seconds for _, seconds in found)
 
 
 def _study_tasks(
     profile: Profile, encoder: str, names: tuple[str, ...], voices: set[str | None]
-) -> list[StudyTask]:
-    """The tasks ``names`` of section 1 from one ``encoder``."""
+) -> tuple[list[StudyTask], float]:
+    """The tasks ``names`` of section 1 from one ``encoder``; seconds of what was done before."""
     change = {"encoder": encoder, "tasks": names, "protocols": ("leak-free",)}
     one_seed = {"seeds": profile.seeds[:1], "curve_tasks": ()}
     planned = single_task.plan(profile.model_copy(update=change | one_seed))
     todo = [r for r in planned.todo if r.variant == "adaptor"]
     vectors = {k: v for p in planned.prepared for k, v in p.embedded.vectors.items()}
     label = encoder.partition(":")[0]
+    before = [done for r in {r.key: r for r in todo}.values() if (done := runs.load(r))]
     outcomes = runs.execute_all(todo, lambda _: vectors, planned.llm, label)
     out = []
     for name in names:
@@ -944,7 +1000,7 @@ def _study_tasks(
                 known=sum(_voice(i) in voices for i in answers.items),
             )
         )
-    return out
+    return out, sum(o.train_seconds + o.answer_seconds for o in before)
 
 
 def _voice(item: Item) -> str | None:

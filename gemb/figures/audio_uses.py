@@ -134,14 +134,28 @@ def searches_table(record: AudioEncoderRecord) -> Shown:
 
 
 def searches_examples(record: AudioEncoderRecord) -> Shown:
-    """The sounds asked with, to listen to, with what they find."""
-    return _players(
-        [
-            (s.item, [f"asked with “{s.query}”", "found: " + ", ".join(c for c, _ in s.found)])
-            for s in record.uses.searches
-            if s.kind == "sound"
+    """What was asked and what was found, to listen to where the clip is released.
+
+    Beside a text stands a clip that it describes. Earlier records do not say which clips were
+    found, but their captions alone.
+    """
+    described = {e.caption: e.item for w in record.uses.labelling[:1] for e in w.examples}
+    shown = []
+    for s in record.uses.searches:
+        if s.kind == "sound":
+            asked = (s.item, [f"asked with “{s.query}”"])
+        else:
+            meant = described.get(s.query, "")
+            heard = ["what was meant"] if meant in released.samples() else []
+            asked = (meant, [f"asked with the words “{s.query}”", *heard])
+        if not s.ids:
+            asked[1].append("found: " + ", ".join(c for c, _ in s.found))
+        hits = [
+            (item, [f"found “{caption}”, {near:.2f}"])
+            for item, (caption, near) in zip(s.ids, s.found, strict=False)
         ]
-    )
+        shown.append(_players([asked, *hits]))
+    return Shown("".join(s.markup for s in shown), "\n".join(s.text for s in shown))
 
 
 def device_table(record: AudioEncoderRecord) -> Shown:

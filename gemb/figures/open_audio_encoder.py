@@ -20,7 +20,7 @@ from gemb.figures.shown import (
     picture,
     table,
 )
-from gemb.records import MEAN, AudioEncoderRecord, AudioModel, Gain, Score
+from gemb.records import MEAN, AudioEncoderRecord, AudioModel, BatchPoint, Gain, Score
 
 KNOWN = "caption-known-voice"  # the subset that means over subsets leave out
 SUBSETS = {
@@ -57,17 +57,55 @@ def _millions(count: int | None) -> str:
 
 def audio_pairs_table(record: AudioEncoderRecord) -> Shown:
     """How many clips of each subset are trained on, chosen by and tested."""
+    names = SUBSETS | {  # who reads to be trained on is known, whatever the test does
+        "caption": "captions read aloud, tested in an unknown voice",
+        KNOWN: "captions read aloud, tested in known voices",
+    }
     rows = [
-        {"subset": SUBSETS[s], "train": c["train"], "validation": c["val"], "test": c["test"]}
+        {"subset": names[s], "train": c["train"], "validation": c["val"], "test": c["test"]}
         for s, c in record.pairs.items()
     ]
-    total = sum(c["train"] for c in record.pairs.values())
     return table(
         pd.DataFrame(rows),
         "open_audio_encoder_pairs",
-        f"Clips, profile {record.provenance.profile}: {total} are trained on, beside "
-        f"{record.texts} pairs of texts. No recording and no caption is on two sides; tested "
-        "speech and the captions in an unknown voice are by voices that training never heard.",
+        f"Clips, profile {record.provenance.profile}: {_clips(record)} to train on, beside "
+        f"{record.texts} pairs of texts; {_passes(record)}. No recording and no caption is on two "
+        "sides; tested speech and the captions in an unknown voice are by voices that training "
+        "never heard.",
+    )
+
+
+def _clips(record: AudioEncoderRecord) -> int:
+    """Clips that there are to train on."""
+    return sum(c["train"] for c in record.pairs.values())
+
+
+def _batch_size(record: AudioEncoderRecord) -> int:
+    return int(record.provenance.settings["audio"]["batch_size"])
+
+
+def _seen(record: AudioEncoderRecord, steps: int, there: int) -> int:
+    """How many of ``there`` pairs so many steps come to, at most."""
+    return min(there, steps * _batch_size(record))
+
+
+def _stages(record: AudioEncoderRecord) -> tuple[int, int]:
+    """Steps of alignment, and of the training after it."""
+    aligned = record.model("aligned", "step").steps
+    return aligned, record.model("full", "route").steps - aligned
+
+
+def _passes(record: AudioEncoderRecord) -> str:
+    """How much of the pairs the steps come to."""
+    clips, (aligned, after) = _clips(record), _stages(record)
+    told = [(aligned, f"in the {aligned} steps of alignment"), (after, f"in the {after} after it")]
+    long = max((m.steps for m in record.of("route") if m.name.startswith("combined")), default=0)
+    if long:
+        told.append((long, f"in the {long} of the combined models"))
+    seen = ", ".join(f"{_seen(record, steps, clips)} {where}" for steps, where in told)
+    return (
+        f"batches of {_batch_size(record)} come to at most so many of the clips: {seen}; and to "
+        f"{_seen(record, after, record.texts)} of the pairs of texts"
     )
 
 
@@ -245,11 +283,14 @@ def _score(model: AudioModel, subset: str, direction: str) -> Score:
 def text_only_table(record: AudioEncoderRecord) -> Shown:
     """Retrieval before and after each step of text-only transfer."""
     texts = {t.model: percent(t.score) for t in record.aside}
+    _, after = _stages(record)
     rows = [
         {
             "after": m.name,
             "layers": str(m.layers),
             "steps": m.steps,
+            "text to audio": percent(m.text_to_audio),
+            "audio to text": percent(m.audio_to_text),
             **_columns(m),
             "text to text": texts.get(m.name, "–"),
         }
@@ -258,13 +299,15 @@ def text_only_table(record: AudioEncoderRecord) -> Shown:
     return table(
         pd.DataFrame(rows),
         "open_audio_encoder_text_only",
-        "Text-only transfer step by step, cvR@5, per cent, with 95% intervals. Alignment trains "
-        "the projection on sounds with captions, from the start that a regression gave it; the "
-        f"step after it sees {record.texts} pairs of texts and no sound; text to text: from one to "
+        "Text-only transfer step by step, cvR@5, per cent, with 95% intervals; first the means of "
+        f"subsets{_uncounted(record)}. Alignment trains the projection on sounds with captions, "
+        f"from the start that a regression gave it; the {after} steps after it see no sound, and "
+        f"{_seen(record, after, record.texts)} of {record.texts} pairs of texts; text to text: "
+        "from one to "
         f"the other, in {record.aside[0].pairs} pairs kept aside. It is an analogue of the "
         "source's: there the parts came aligned from pretraining on far more, here they are "
         "aligned by these few pairs.",
-        aside=["layers", "steps", *ASIDE],
+        aside=["layers", "steps", "mean", *ASIDE],
     )
 
 
@@ -349,8 +392,15 @@ def study_table(record: AudioEncoderRecord) -> Shown:
         f"Section 1's adaptor on the vectors of the best model here ({record.best}) beside those "
         "of the default encoder: exact match, per cent, with 95% intervals, one seed. Tested "
         "items by voices that the model's own training heard, and was told what they say but not "
-        f"who they are: {', '.join(known.values()) or 'none'}.",
+        f"who they are: {', '.join(known.values()) or 'none'}.{_one_seed(record)}",
     )
+
+
+def _one_seed(record: AudioEncoderRecord) -> str:
+    seeds = len(record.provenance.settings["seeds"])
+    if seeds == 1:
+        return ""
+    return f" Section 1's own scores are means of {seeds} seeds: they are not these."
 
 
 def published_audio_table(record: AudioEncoderRecord) -> Shown:
@@ -431,20 +481,46 @@ def _directions(gains: Sequence[Gain]) -> Iterator[tuple[str, Score]]:
 _SURELY = 1e-9
 FEW = 3  # that a sentence lists
 SMALL = 200_000_000  # parameters that a small model stays below
+LEVEL = 0.03  # a difference without an interval that says nothing
 # How the question begins that a sentence of its own answers.
 _EVERYWHERE = "Does the best route beat the best baseline"
+_BEATS = "Does module combination"
+# Those whose differences stand in sentences of their own, or in the table alone.
+_ELSEWHERE = ("Does the best route lead", "Do the other routes", "Do fewer layers",
+              "Does another style")  # fmt: skip
 # What the findings leave to the table of differences, by what is compared with.
 _LEFT_OUT = {("text-only", "chance"), ("text-only, then pruned", "chance"),
              ("text-only, then pruned", "text-only")}  # fmt: skip
 
 
+def _points(gain: Gain) -> str:
+    return (
+        f"{percent(gain.text_to_audio)} points text to audio and "
+        f"{percent(gain.audio_to_text)} audio to text"
+    )
+
+
+def _mean_gain(record: AudioEncoderRecord, model: str, over: str) -> Gain | None:
+    """The paired difference in the mean of subsets; earlier records lack some."""
+    same = (model, over, MEAN)
+    return next((g for g in record.gains if (g.model, g.over, g.subset) == same), None)
+
+
+def _on_each(gains: Sequence[Gain]) -> str:
+    """A yes or a no for each subset: one that is sure in both directions."""
+    short = SUBSETS | {"caption": "captions in an unknown voice", KNOWN: "captions in known voices"}
+    answers: dict[str, list[str]] = {"yes": [], "surely not": [], "not surely": []}
+    for g in (g for g in gains if g.subset != MEAN):
+        both = (g.text_to_audio, g.audio_to_text)
+        yes, no = all(s.low > _SURELY for s in both), all(s.high < -_SURELY for s in both)
+        answers["yes" if yes else "surely not" if no else "not surely"].append(short[g.subset])
+    return "; ".join(f"{a} on {', '.join(names)}" for a, names in answers.items() if names)
+
+
 def _verdict(gains: Sequence[Gain]) -> str:
     """The mean difference, and where it is surely above zero, surely below, or neither."""
     mean = next(g for g in gains if g.subset == MEAN)
-    said = [
-        f"in the mean of subsets {percent(mean.text_to_audio)} points text to audio and "
-        f"{percent(mean.audio_to_text)} audio to text"
-    ]
+    said = [f"in the mean of subsets {_points(mean)}"]
     named = list(_directions([g for g in gains if g.subset != MEAN]))
     for words, chosen in (
         ("surely better", [n for n, s in named if s.low > _SURELY]),
@@ -466,9 +542,10 @@ def _findings(record: AudioEncoderRecord) -> Iterator[str]:
         f"The best route on validation pairs, text-only aside, is “{best.name}”, {best.layers} "
         f"layers and {_millions(best.parameters)} million parameters: cvR@5 {100 * best.mean:.1f}% "
         f"in the mean of subsets and directions of the test, where the best baseline, {bar.name}, "
-        f"gets {100 * bar.mean:.1f}%."
+        f"gets {100 * bar.mean:.1f}%. {_both_ways(record, best, bar)}"
     )
     yield from _by_subset(record, best)
+    yield from _full(record)
     if best.loss and best.guess:
         yield (
             f"The best route's loss has come down to {best.loss:.2f} in {best.steps} steps; "
@@ -482,32 +559,40 @@ def _findings(record: AudioEncoderRecord) -> Iterator[str]:
         )
     yield from _rarest(record, best)
     pruned = pruning_models(record)
+    gain = _mean_gain(record, pruned[-1].name, pruned[0].name)
     yield (
         "Layers kept and cvR@5: "
         + ", ".join(f"{m.layers} layers {100 * m.mean:.1f}%" for m in pruned)
         + f"; the fewest {'lose' if pruned[-1].mean < pruned[0].mean else 'gain'} "
-        f"{abs(100 * (pruned[-1].mean - pruned[0].mean)):.1f} points on the largest (one seed, no "
-        "interval). All are tuned equally long; the whole model may want longer."
+        f"{abs(100 * (pruned[-1].mean - pruned[0].mean)):.1f} points on the largest "
+        f"({_points(gain) if gain else 'no interval'}, one seed). All are tuned equally long; the "
+        "whole model may want longer."
     )
     text = [g for g in record.gains if g.question.startswith("Does text-only")]
     yield _survival(text, record.model("aligned", "step"))
     yield _about_texts(record, text)
+    yield _steps_on_texts(record)
     answered = {text[0].question}  # answered by the sentences before
     for question, model, over in dict.fromkeys((g.question, g.model, g.over) for g in record.gains):
         some = [g for g in record.gains if (g.question, g.model, g.over) == (question, model, over)]
         if (model, over) in _LEFT_OUT or all(g.subset != MEAN for g in some):
             continue
+        if question.startswith(_ELSEWHERE):
+            continue
         asked = "" if question in answered else f"{question} "
         answered.add(question)
-        yield f"{asked}{model[0].upper()}{model[1:]} against {over}: {_verdict(some)}."
+        each = f"{_on_each(some)}; " if question.startswith(_BEATS) else ""
+        yield f"{asked}{model[0].upper()}{model[1:]} against {over}: {each}{_verdict(some)}."
     styles = {(m.style, m.tested): m.mean for m in record.of("style")}
     for style in dict.fromkeys(s for s, _ in styles):
         for tested in dict.fromkeys(t for _, t in styles):
             if tested != style:
                 drop = 100 * (styles[style, style] - styles[style, tested])
+                gain = _mean_gain(record, f"{style} to {tested}", f"{tested} to {tested}")
                 yield (
                     f"Trained on the style {style}, tested on {tested}: {abs(drop):.1f} points "
-                    f"{'less' if drop >= 0 else 'more'} than on its own style (one seed)."
+                    f"{'less' if drop >= 0 else 'more'} than on its own style (one seed)"
+                    + (f"; beside a model trained on {tested}: {_points(gain)}." if gain else ".")
                 )
     if record.batches:
         last = {b.batch_size: b for b in sorted(record.batches, key=lambda b: b.steps)}
@@ -515,6 +600,7 @@ def _findings(record: AudioEncoderRecord) -> Iterator[str]:
         steps = max(b.steps for b in record.batches)
         yield f"Batches after the same {steps} steps: {told} (one seed, no interval)."
         yield from _later(record, steps)
+        yield from _larger_batches(record, best, list(last.values()))
     yield from _used(record)
     yield from _in_the_study(record)
 
@@ -525,16 +611,82 @@ def _later(record: AudioEncoderRecord, steps: int) -> Iterator[str]:
     for size in sorted({b.batch_size for b in record.batches}):
         points = [b for b in record.batches if b.batch_size == size]
         top, last = max(points, key=lambda b: b.score), max(points, key=lambda b: b.steps)
-        if top.score > last.score:
+        if top.score - last.score > LEVEL:
             slips.append(
                 f"batches of {size} from {100 * top.score:.1f}% after {top.steps} steps to "
                 f"{100 * last.score:.1f}%"
             )
     told = f"fall back: {'; '.join(slips)}" if slips else "do not fall back"
     yield (
-        f"Within these {steps} steps the scores {told}. So few cannot settle whether large batches "
-        "hurt later, as the source saw."
+        f"Within these {steps} steps the scores {told} (up to {100 * LEVEL:.0f} points count as "
+        "level). So few steps cannot settle whether large batches hurt later, as the source saw."
     )
+
+
+def _larger_batches(
+    record: AudioEncoderRecord, best: AudioModel, last: Sequence[BatchPoint]
+) -> Iterator[str]:
+    """Where a batch size does better than the best route, which was not chosen among sizes."""
+    top = max(last, key=lambda b: b.score)
+    if top.score <= best.mean:
+        return
+    size = _batch_size(record)
+    told = (
+        f"Batches of {top.batch_size} after {top.steps} steps, an ablation of {record.small} "
+        f"layers, get {100 * top.score:.1f}% on the test, above the {100 * best.mean:.1f}% of the "
+        f"best route: all routes have batches of {size}, and the size was not tuned at equal "
+        f"pairs seen ({top.batch_size * top.steps} there, {size * best.steps} for the best route)."
+    )
+    by_pairs: dict[int, list[BatchPoint]] = {}
+    for b in record.batches:
+        by_pairs.setdefault(b.batch_size * b.steps, []).append(b)
+    shared = [pairs for pairs, points in by_pairs.items() if len(points) > 1]
+    if shared:
+        equal = " and ".join(
+            f"batches of {b.batch_size} {100 * b.score:.1f}% (step {b.steps} of {top.steps})"
+            for b in sorted(by_pairs[max(shared)], key=lambda b: b.batch_size)
+        )
+        told += f" After as many pairs, {max(shared)}, {equal}."
+    yield told
+
+
+def _both_ways(record: AudioEncoderRecord, best: AudioModel, bar: AudioModel) -> str:
+    """The best route and a baseline in each direction, with intervals."""
+    ways = [
+        (DIRECTIONS["text-to-audio"], best.text_to_audio, bar.text_to_audio),
+        (DIRECTIONS["audio-to-text"], best.audio_to_text, bar.audio_to_text),
+    ]
+    told = "; ".join(
+        f"{way} {percent(mine)}% and {percent(theirs)}%"
+        + (", which is no lead" if mine.value <= theirs.value else "")
+        for way, mine, theirs in ways
+    )
+    gain = _mean_gain(record, best.name, bar.name)
+    paired = _points(gain) if gain else "not computed in this record"
+    return f"Each way, the route and the baseline: {told}. Their paired difference: {paired}."
+
+
+def _full(record: AudioEncoderRecord) -> Iterator[str]:
+    """Why tuning all layers after alignment falls short of linear heads, where it does."""
+    full, bar = record.model("full", "route"), record.model("linear heads", "baseline")
+    if full.mean >= bar.mean:
+        return
+    gain = _mean_gain(record, full.name, bar.name)
+    told = (
+        f"The route “full” loses to the linear heads: {100 * full.mean:.1f}% against "
+        f"{100 * bar.mean:.1f}% in the mean of subsets and directions "
+        f"({_points(gain) if gain else 'no paired interval'}, one seed)."
+    )
+    combined = [m for m in record.of("route") if m.name.startswith("combined") and m.loss]
+    other = max(combined, key=lambda m: m.mean, default=None)
+    if other and other.loss and full.loss and full.loss > other.loss:
+        _, after = _stages(record)
+        told += (
+            f" Too few steps are the likely reason: its {full.layers} layers were trained for "
+            f"{after} steps after alignment, to a loss of {full.loss:.2f}, those of “{other.name}” "
+            f"for {other.steps}, to {other.loss:.2f}."
+        )
+    yield told
 
 
 def _by_subset(record: AudioEncoderRecord, best: AudioModel) -> Iterator[str]:
@@ -657,6 +809,19 @@ def _about_texts(record: AudioEncoderRecord, gains: Sequence[Gain]) -> str:
         + (f"follows in {follow} of 2 directions" if follow else "does not surely follow")
         + " in the mean of subsets."
     )
+
+
+def _steps_on_texts(record: AudioEncoderRecord) -> str:
+    """How much of a pass the stages of text-only transfer are."""
+    (aligned, after), clips = _stages(record), _clips(record)
+    seen, read = _seen(record, aligned, clips), _seen(record, after, record.texts)
+    told = (
+        f"Of text-only transfer, alignment saw {seen} of {clips} clips in {aligned} steps "
+        f"({seen / clips:.0%} of a pass), and the stage on texts {read} of {record.texts} pairs in "
+        f"{after} ({read / record.texts:.0%})"
+    )
+    few = ": so few steps are the likely limit, and this is no verdict on the method."
+    return told + (few if read < record.texts else ".")
 
 
 def _apart(gains: Sequence[Gain]) -> str:

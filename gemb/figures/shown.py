@@ -181,7 +181,7 @@ def provenance_table(record: Recorded) -> Shown:
     adaptor, minutes = "adaptor", "minutes, with what was reused"
     if record.experiment == "open_audio_encoder":
         adaptor = "adaptor, of section 1's tasks"  # in its last part alone
-        minutes = "minutes, with the section's trainings that were reused"
+        minutes = "minutes of the last call, with the trainings that it read back"
     rows = [
         ("profile", about.profile),
         ("encoder", about.encoder),

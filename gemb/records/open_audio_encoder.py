@@ -140,6 +140,7 @@ class Search(Strict):
     item: str = ""  # the sound asked with
     among: int
     found: list[tuple[str, float]]  # caption and cosine, nearest first
+    ids: list[str] = []  # of what was found, in that order; earlier records have none
 
 
 class OnDevice(Strict):

@@ -41,6 +41,8 @@ def test_a_route_is_followed_stage_by_stage(build, route, layers, names):
     assert list(seen) == ["start", *names] and list(done) == [n for n in names if n != "prune"]
     assert [s["stage"] for s in model.provenance["stages"]] == names
     assert model.provenance["route"] == route
+    trained = [s for s in model.provenance["stages"] if s["stage"] != "prune"]
+    assert [s["pairs_seen"] for s in trained] == [5] * len(trained)  # 2 steps of 4 come round
     assert seen[names[-1]][1] == (layers or 3) and model.parts.layers == layers
     np.testing.assert_allclose(model.projection.mean, np.concatenate(AUDIO.left).mean(0), atol=1e-5)
 

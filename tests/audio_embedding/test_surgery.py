@@ -204,6 +204,22 @@ def test_the_whole_omni_model_reads_clip_and_text_as_its_thinker_does(omni25):
     np.testing.assert_allclose(model.embed([mel.numpy()])[0], mean / mean.norm(), atol=1e-5)
 
 
+def test_marks_that_the_language_model_does_not_know_frame_nothing(omni25, qwen, tmp_path):
+    """Plain Qwen2.5's tokenizer has none of Qwen-Omni's audio marks."""
+    folder = tmp_path / "plain"
+    qwen["3b"][1].save_pretrained(folder)
+    bytes_tokenizer(marks=False).save_pretrained(folder)
+    mel = np.zeros((90, 128), np.float32)
+    plain = AudioEmbedder.build(parts(omni25[0], folder, "m3"), device="cpu")
+    marked = AudioEmbedder.build(parts(omni25[0], omni25[0], "m4"), device="cpu")
+    assert (plain.parts.prefix, plain.parts.suffix) == ("", "")
+    assert marked.parts.prefix == "<|audio_bos|>"
+    (bare,), (framed,) = plain.audio_tokens([mel]), marked.audio_tokens([mel])
+    assert len(framed) == len(bare) + 2
+    words = parts(omni25[0], folder, "m3", prefix="A sound: ", suffix="")
+    assert AudioEmbedder.build(words, device="cpu").parts.prefix == "A sound: "
+
+
 def test_log_mel_and_saving_go_with_a_tower(omni25, qwen, tmp_path):
     model = AudioEmbedder.build(parts(omni25[0], qwen["0.5b"][0], "m1"), device="cpu")
     (mel,) = model.prepare([noise(1.0)])

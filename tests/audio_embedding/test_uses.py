@@ -262,10 +262,19 @@ def test_without_a_model_the_notebooks_best_routes(home, build, real_sounds):
     done = run("route", real_sounds / "speech.ogg")
     assert isinstance(done.exception, UserError)
     assert "gemb run 05_open_audio_encoder" in str(done.exception)
-    build().save(cache_dir() / "audio-models" / "some-training" / "model")
+    models = cache_dir() / "audio-models"
+    for profile in ("local", "smoke"):  # the tiny one last
+        build().save(models / f"by-{profile}" / "model")
+        (models / f"best-{profile}.txt").write_text(f"by-{profile}\n")
     done = run("route", real_sounds / "speech.ogg")
     assert done.exit_code == 0, done.output
-    assert "some-training" in done.stderr and len(table(done.stdout)) == 1
+    assert "under the profile local" in done.stderr and "by-local" in done.stderr
+    assert len(table(done.stdout)) == 1
+    (models / "best-study.txt").write_text("deleted\n")
+    assert "by-local" in run("route", real_sounds / "speech.ogg").stderr
+    (models / "best-local.txt").unlink()
+    done = run("route", real_sounds / "speech.ogg")
+    assert isinstance(done.exception, UserError) and "smaller ones" in str(done.exception)
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,17 @@ def test_labels_are_scored_over_all_sounds_and_shown_once_a_caption(tmp_path):
     ]
 
 
+def test_a_search_keeps_which_clips_were_found(tmp_path):
+    sounds = [
+        Item(f"s{n}", "audio", Media.from_text(f"{word} {n}"), word)
+        for n, word in enumerate(("dog", "cat", "owl"))
+    ]
+    first, *_, last = audio_uses._searches(Letters(), sounds, Store(tmp_path))
+    assert (first.kind, first.query, first.ids[0]) == ("text", "dog", "s0")
+    assert len(first.ids) == len(first.found) == 3
+    assert last.kind == "sound" and "s0" not in last.ids
+
+
 def test_sounds_that_may_be_put_on_a_page_are_shown_first():
     def sound(number, caption, package):
         media = Media.from_text(caption)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from tiny_audio import noise
 
-from gemb import profiles
-from gemb.audio_embedding import retrieval
+from gemb import profiles, records
+from gemb.audio_embedding import config, retrieval
 from gemb.audio_embedding.baselines import Frozen
 from gemb.data.items import Item, Media
+from gemb.data.readers.audio_pairs import STYLES
 from gemb.experiments import open_audio_encoder as section
 from gemb.experiments.open_audio_encoder import Data, Outcome
 from gemb.store import Store
@@ -106,6 +107,59 @@ def test_routes_share_one_alignment_and_what_has_none_makes_as_many_steps(name):
             assert plan.recipe.training.steps == steps
     pruned = [p.recipe.layers for p in plans if p.recipe.route == "prune"]
     assert pruned == list(sizes.layers[1:]) and sizes.text_pruned in pruned
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("full", "full"),
+        ("prune", "pruned to 10"),
+        ("text-only", "text-only"),
+        ("combine", "combined, 5 layers"),
+    ],
+)
+def test_the_books_recipes_are_those_of_the_study(file, name):
+    sizes = profiles.get("study").audio
+    plan = next(p for p in section._plans(sizes, "a", "sound") if p.name == name)
+    align = section._recipe(sizes, "full", sizes.align_steps).training if plan.start else None
+    mine = config.read(records.ROOT / "book" / "recipes" / f"{file}.yaml")
+    assert mine == plan.recipe.model_copy(update={"align": align})
+
+
+def scored(data, sizes, folder):
+    """Every plan with vectors drawn at random in the place of trainings."""
+    bench = section.Bench(sizes, data, section.Texts((), ()))
+    align = section.Plan("aligned", "align", section._recipe(sizes, "full", 2))
+    plans = section._plans(sizes, "a", data.rarest)
+    rng, done = np.random.default_rng(0), {}
+    for plan in (align, *plans):
+        stages = {"align": ["start", section.WARM, "align"], "text": ["text", "prune"]}
+        asked = (data.asked, bench.captions(plan.tested))
+        done[plan.name] = Outcome(folder)
+        for stage in stages.get(plan.kind, ["prune", "tune"]):
+            done[plan.name].stages[stage] = {"layers": 1, "parameters": 1}
+            audio, text = (rng.normal(size=(len(some), 4)) for some in asked)
+            done[plan.name].vectors[stage] = audio, text
+    return section._Scored(bench, align, plans, done)
+
+
+def test_every_route_is_paired_with_the_linear_heads(data, sizes, tmp_path):
+    found = scored(data, sizes, tmp_path)
+    galleries = data.galleries()
+    chance = {s: retrieval.chance(g) for s, g in galleries.items()}
+    good = {
+        s: retrieval.search(g, g.relevant.astype(float), np.eye(len(g.captions)))
+        for s, g in galleries.items()
+    }
+    bars = {"chance": chance, "linear heads": chance, "good": good}
+    gains = found.gains(bars, "combined, 2 layers")
+    over = {(g.model, g.over) for g in gains if g.subset == "mean"}
+    routes = {"full", "pruned to 2", "combined, 2 layers", "text-only", "text-only, then pruned"}
+    assert {model for model, bar in over if bar == "linear heads"} == routes
+    assert ("combined, 2 layers", max(bars, key=lambda b: section._over_all(bars[b]))) in over
+    assert ("pruned to 2", "full") in over
+    styles = {(f"{a} to {b}", f"{b} to {b}") for a, b in (STYLES, STYLES[::-1])}
+    assert styles < over
 
 
 def test_a_key_stands_for_all_that_decides(data, sizes):

@@ -27,11 +27,12 @@ def clips(lengths: list[int], width: int = 1024) -> list[np.ndarray]:
     return [rng.standard_normal((n, width)).astype(np.float32) for n in lengths]
 
 
-def bytes_tokenizer() -> PreTrainedTokenizerFast:
-    """A token a byte, and the two marks that Qwen's models put around a sound."""
+def bytes_tokenizer(marks: bool = True) -> PreTrainedTokenizerFast:
+    """A token a byte, and the two marks that Qwen-Omni's models put around a sound."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE({c: n for n, c in enumerate(alphabet)}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(["<|audio_bos|>", "<|audio_eos|>"])
+    if marks:
+        tokenizer.add_special_tokens(["<|audio_bos|>", "<|audio_eos|>"])
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer)
