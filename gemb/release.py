@@ -217,7 +217,10 @@ def rebuild(folder: Path = released.FOLDER) -> Iterator[str]:
         if cosines and low < MIN_COSINE:
             bad.append(ready.task.name)
     if bad:
-        raise ReleaseError(f"the released vectors of {', '.join(bad)} do not agree")
+        raise ReleaseError(
+            f"the released vectors of {', '.join(bad)} do not agree (those of sounds need not on "
+            "another kind of processor: see “Processors” on the book's page “Reproduce”)"
+        )
     if not again:
         raise ReleaseError(
             "not one released vector could be made again: recipes have changed since; make the "

@@ -15,6 +15,7 @@ def test_tasks_are_printed_with_prompts_data_and_stand_ins():
     assert "classes 200;" in done.output and "classes 169;" in done.output
     assert "turn on the lights" in done.output and "classes 0" not in done.output
     assert done.output.count("stand-in:") == 7 and "the study's own dataset" in done.output
+    assert "groups: stamp, 138 in the profile local" in done.output
 
 
 def test_fetch_lists_every_manifest_without_the_network(monkeypatch, tmp_path):

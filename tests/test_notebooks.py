@@ -126,3 +126,23 @@ def test_an_interrupted_paper_goes_on_where_it_stopped(tmp_path):
         after = wait_for_trainings(tmp_path, len(done) + 1, second)
     assert f"{len(done)} done before" in second.said
     assert len(after) > len(done) and {p: after[p] for p in done} == done
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_what_is_committed_is_drawn_from_what_is_published(tmp_path, monkeypatch):
+    """The shortest notebook stands for all: drawn anew from its record it stays as it is."""
+    name = "03_esc50_transfer.ipynb"
+    copy = tmp_path / name
+    shutil.copy(paper.NOTEBOOKS / name, copy)
+    monkeypatch.setattr(paper, "BUILD", tmp_path / "build")
+
+    def said(path: Path) -> list[tuple[str, list[str]]]:
+        return [
+            (c.source, [o.get("text") or o["data"]["text/plain"] for o in c.outputs])
+            for c in nbformat.read(path, as_version=4).cells
+            if c.cell_type == "code"
+        ]
+
+    paper.redraw(copy)
+    assert said(copy) == said(paper.NOTEBOOKS / name), "run `gemb study --from records`"

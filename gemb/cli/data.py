@@ -22,10 +22,11 @@ def version() -> None:
 @app.command("tasks")
 def list_tasks() -> None:
     """The eight tasks: prompt, answers, the study's dataset and the one used here."""
-    from gemb.data import manifests
+    from gemb.data import manifests, released
 
     for task in tasks.TASKS.values():
         data = manifests.get(task.dataset)
+        groups = {i.group for i in released.items(task.name) if i.group}
         stand_in = f"stand-in: {task.stand_in}" if task.stand_in else "the study's own dataset"
         answers = ", ".join(data.classes[:10]) + (
             f", … ({len(data.classes)})" if len(data.classes) > 10 else ""
@@ -38,6 +39,7 @@ def list_tasks() -> None:
         typer.echo(
             f"  items       {data.items or '?'}; classes {len(data.classes)}; "
             f"groups: {task.grouped_by}"
+            + (f", {len(groups)} in the profile local" if groups else "")
         )
         typer.echo(f"  leak-free   {task.split}")
         own = task.official
