@@ -27,7 +27,10 @@ def test_what_is_written_comes_back_without_its_empty_block(tmp_path):
     by_key |= {
         f"w{n}": np.r_[np.zeros(6), rng.normal(size=4)][None].astype(np.float32) for n in range(4)
     }
-    released.write_items({"clothing": image, "words": audio}, tmp_path)
+    places = {"i0": {"0": "train", "1": "test"}, "i1": {"0": "val"}}
+    released.write_items({"clothing": image, "words": audio}, {"clothing": places}, tmp_path)
+    assert released.places("clothing", tmp_path) == places
+    assert released.places("words", tmp_path) == {}
     released.write_vectors("an:enc", [*image, *audio], by_key, "enc", {"m": "h"}, tmp_path)
     about = {"encoder": "enc", "dim": 10, "manifests": {"m": "h"}}
     assert released.headers(tmp_path) == {
