@@ -175,8 +175,8 @@ def save_adaptor(
     report = (
         f"{asked.title}, trained by the profile `{PROFILE}` on “{data.title}” "
         f"({stand_in if asked.stand_in else 'the dataset of the study'}; licence of the data: "
-        f"{data.licence}). Asked: “{asked.prompt}” On {len(right)} test items that it was not "
-        f"trained on, and nothing of whose group it was, {sum(right)} answers were exactly right."
+        f"{data.licence}). Asked: “{asked.prompt}” Of the answers "
+        f"to {len(right)} test items of the leak-free split {sum(right)} were exactly right."
     )
     target = folder / "adaptors" / task
     shutil.rmtree(target, ignore_errors=True)

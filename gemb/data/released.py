@@ -25,12 +25,15 @@ def has(task: str, folder: Path = FOLDER) -> bool:
 
 
 @cache
-def _items_by_task(folder: Path) -> dict[str, list[Item]]:
+def _rows(folder: Path) -> list[dict[str, Any]]:
     path = folder / "items.parquet"
-    if not path.exists():
-        return {}
+    return pq.read_table(path).to_pylist() if path.exists() else []
+
+
+@cache
+def _items_by_task(folder: Path) -> dict[str, list[Item]]:
     found: dict[str, list[Item]] = {}
-    for row in pq.read_table(path).to_pylist():
+    for row in _rows(folder):
         found.setdefault(row["task"], []).append(
             Item(
                 id=row["id"],
@@ -62,9 +65,8 @@ def items(task: str, folder: Path = FOLDER) -> list[Item]:
 def places(task: str, folder: Path = FOLDER) -> dict[str, dict[str, str]]:
     """In which part of which leak-free fold each item of a task was, by its id; of a dataset that
     no adaptor is trained on: nothing."""
-    table = pq.read_table(folder / "items.parquet", columns=["task", "id", "places"])
-    rows = [r for r in table.to_pylist() if r["task"] == task]
-    return {r["id"]: found for r in rows if (found := json.loads(r["places"]))}
+    mine = (row for row in _rows(folder) if row["task"] == task)
+    return {row["id"]: found for row in mine if (found := json.loads(row["places"]))}
 
 
 def headers(folder: Path = FOLDER) -> dict[Path, dict[str, Any]]:
@@ -129,6 +131,7 @@ def write_items(
     pq.write_table(
         pa.Table.from_pylist(rows, schema=schema), folder / "items.parquet", compression="zstd"
     )
+    _rows.cache_clear()
     _items_by_task.cache_clear()
 
 

@@ -6,7 +6,7 @@ import hashlib
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
@@ -126,8 +126,8 @@ def leak_free_folds(task: Task, items: Sequence[Item], sizes: Sizes) -> list[Fol
         val_ids = {i.id for i in val}
         train = [i for i in pool if i.id not in val_ids and i.group not in val_groups]
         extra = extra_test if number == 0 else ()
-        folds.append(_cut(Fold((*train, *extra_train), tuple(val), tuple(test), tuple(extra)),
-                          sizes, len(pools)))  # fmt: skip
+        whole = Fold((*train, *extra_train), tuple(val), tuple(test), tuple(extra))
+        folds.append(_cut(whole, sizes, len(pools)))
     return folds
 
 
@@ -144,16 +144,13 @@ def _cut(fold: Fold, sizes: Sizes, folds: int) -> Fold:
     )
 
 
-PARTS = ("train", "val", "test", "extra")
-
-
 def places(folds: Sequence[Fold]) -> dict[str, dict[str, str]]:
     """In which part of which fold each item is, by its id: ``{"0": "train", "1": "test"}``."""
     out: dict[str, dict[str, str]] = defaultdict(dict)
     for number, fold in enumerate(folds):
-        for part in PARTS:
-            for item in getattr(fold, part):
-                out[item.id][str(number)] = part
+        for part in fields(fold):
+            for item in getattr(fold, part.name):
+                out[item.id][str(number)] = part.name
     return out
 
 

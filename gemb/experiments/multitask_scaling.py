@@ -23,10 +23,13 @@ from gemb.metrics import Bootstrap
 from gemb.profiles import PLAIN, Profile, Training
 from gemb.records import STUDYS_FORM, Score, SharedTask
 
-# Two tasks that share clips, which are asked about both: which word is said, and who speaks; of the
-# study's own data, how and by whom.
-SWAPPED = {"official": ("emotion", "gender")}
-SWAPPED_HERE = ("words", "gender")
+# Two tasks that share clips, which are asked about both, by the profile's source: which word is
+# said, and who speaks; of the study's own data, how and by whom.
+SWAPPED = {
+    "raw": ("words", "gender"),
+    "released": ("words", "gender"),
+    "official": ("emotion", "gender"),
+}
 # The study's adaptor has this hidden width; it shows neither standardisation nor noise, and says
 # nothing of its start, its learning rate and its epochs.
 STUDYS = PLAIN.model_dump(include={"hidden", "standardise", "noise", "warm_start", "output_scale"})
@@ -445,7 +448,7 @@ def _swap(
     outcomes: Mapping[str, Outcome],
 ) -> list[dict]:
     """The same clips asked with either prompt: does the prompt decide what is answered?"""
-    pair = SWAPPED.get(profile.source, SWAPPED_HERE)
+    pair = SWAPPED[profile.source]
     if not set(pair) <= set(data.folds):
         return []
     clips = data.folds[pair[0]].test

@@ -419,8 +419,8 @@ def _anything(setups: Sequence[SpeechResult]) -> str:
     text = (
         f"Barely anything of the sentence gets through, and in {len(some)} of {len(setups)} "
         "set-ups alone: what the right sentence gains from its own vector, instead of that of "
-        f"another as long, is there surely above zero, but surely by no more than {low:.2g} bits "
-        f"({bits}). "
+        f"another as long, is there surely above zero, by an interval that begins at {low:.2g} "
+        f"bits ({bits}). "
         if 0 < low < BARELY
         else f"Something of the sentence gets through in {len(some)} of {len(setups)} set-ups: the "
         f"right sentence is more probable with its own vector than with that of another as long "
