@@ -42,7 +42,7 @@ class ReleaseError(UserError, RuntimeError):
 
 def _prepared(folder: Path | None = None) -> tuple[list[single_task.Prepared], str]:
     """The local profile's items and vectors, from raw data."""
-    prepared, slug, _ = single_task.prepare(profiles.get(PROFILE), folder)
+    prepared, slug = single_task.prepare(profiles.get(PROFILE), folder)
     absent = [p.task.name for p in prepared if p.loaded.source != "raw"]
     if absent:
         raise ReleaseError(f"raw data are missing for {', '.join(absent)}: nothing was changed")

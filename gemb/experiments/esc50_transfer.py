@@ -100,7 +100,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.Transfe
     official = profile.source == "official"
     ways = [_plan(profile, way, llm) for way in (OFFICIAL if official else (HERE,))]
     todo = [r for w in ways for r in w.planned.values()]
-    say(f"{len(todo)} trainings, {sum(runs.load(r) is not None for r in todo)} done before")
+    say(runs.announce(todo, llm))
     data = {r.key: w.data[name] for w in ways for (name, *_), r in w.planned.items()}
     found = runs.execute_all(todo, lambda r: data[r.key].vectors, llm, "transfer")
     transfers, seconds = [], 0.0

@@ -155,8 +155,7 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.OpenVoc
     jobs = plan(profile, parts, vectors, llm)
     look_up = {j.run.key: j.vectors for j in jobs}
     unique = {j.run.key: j.run for j in jobs}  # a curve may pass through a set-up
-    before = sum(runs.load(r) is not None for r in unique.values())
-    say(f"{len(unique)} trainings, {before} done before")
+    say(runs.announce(unique.values(), llm, lambda r: look_up[r.key]()))
     done = runs.execute_all(unique.values(), lambda r: look_up[r.key](), llm, "open vocabulary")
     for job in jobs:
         job.outcome = done[job.run.key]

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from gemb import metrics, records, tasks
+from gemb import encoders, metrics, records, tasks
 from gemb.adaptor import num_parameters
 from gemb.data import manifests
 from gemb.data.fetch import cache_dir
 from gemb.data.items import Item
 from gemb.data.splits import Fold
+from gemb.encoders.base import Encoder
 from gemb.evaluate import predict
 from gemb.experiments import runs, single_task
 from gemb.experiments.runs import Outcome, Run
@@ -54,9 +55,10 @@ class Trial:
 
 @dataclass
 class Data:
-    """One encoder's items and vectors of each task, and the adaptors trained on one task each."""
+    """One encoder's items of each task, and their vectors once they are embedded."""
 
     slug: str
+    dim: int
     source: str
     folds: dict[str, Fold]
     vectors: dict[str, np.ndarray]
@@ -67,30 +69,24 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.Multita
     started = time.perf_counter()
     sizes = profile.multitask
     llm = FrozenLLM.load(profile.llm)
-    data = {name: prepare(profile, name) for name in sizes.encoders}
-    singles = {
-        (name, task): _run(
-            profile,
-            Trial(task, "single", name, changed={"epochs": sizes.own_epochs}),
-            data[name],
-            llm,
-            {},
-            (task,),
-        )
-        for name in sizes.encoders
-        for task in data[name].folds
-    }
+    makers = {name: encoders.load(name) for name in sizes.encoders}
+    selected = {n: single_task.selected(asked(profile, n), maker) for n, maker in makers.items()}
+
+    def plan() -> tuple[dict[str, Data], dict[tuple[str, str], Run], list[Run]]:
+        data = {name: _data(maker, selected[name]) for name, maker in makers.items()}
+        return data, *_trainings(profile, planned, data, llm)
+
     planned = list(trials(profile, llm))
-    keys = {task: singles[name, task].key for (name, task) in singles if name == sizes.encoders[0]}
-    shared = [
-        _run(profile, t, data[t.encoder], llm, keys, _names(t, data[t.encoder])) for t in planned
-    ]
-    everything = [*singles.values(), *shared]
-    finished = sum(runs.load(r) is not None for r in everything)
+    _, singles, shared = plan()
     say(
-        f"{len(everything)} trainings, {finished} done before, and {len(sizes.rescue_tokens)} that "
-        "confirm the best"
+        runs.announce([*singles.values(), *shared], llm)
+        + f", and {len(sizes.rescue_tokens)} more that confirm the best"
     )
+    for name, maker in makers.items():
+        single_task.embed_items(selected[name], maker)
+    data, singles, shared = plan()  # anew, for what could not be embedded is not trained on
+    everything = [*singles.values(), *shared]
+    keys = _keys(singles, sizes.encoders[0])
     vectors = {d.slug: d.vectors for d in data.values()}
 
     def execute(some: Iterable[Run], label: str) -> dict[str, Outcome]:
@@ -175,9 +171,8 @@ def asked(profile: Profile, encoder: str) -> Profile:
     )
 
 
-def prepare(profile: Profile, encoder: str) -> Data:
-    """Items, splits and vectors of every task under ``encoder``: its first leak-free fold."""
-    prepared, slug, _ = single_task.prepare(asked(profile, encoder))
+def _data(encoder: Encoder, prepared: Sequence[single_task.Prepared]) -> Data:
+    """Items, splits and vectors of the tasks selected for ``encoder``: the first leak-free fold."""
     folds = {}
     for ready in prepared:
         fold = ready.folds["leak-free"][0]
@@ -188,11 +183,36 @@ def prepare(profile: Profile, encoder: str) -> Data:
             tuple(_asked(i, name, prompt) for i in fold.test),
         )
     return Data(
-        slug,
+        encoder.identity().slug,
+        encoder.dim,
         " and ".join(sorted({p.loaded.source for p in prepared})),
         folds,
         {k: v for p in prepared for k, v in p.embedded.vectors.items()},
     )
+
+
+def _trainings(
+    profile: Profile, planned: Sequence[Trial], data: Mapping[str, Data], llm: FrozenLLM
+) -> tuple[dict[tuple[str, str], Run], list[Run]]:
+    """Each task's own adaptor, by encoder and task, and the shared ones."""
+    epochs = {"epochs": profile.multitask.own_epochs}
+    singles = {
+        (name, task): _run(
+            profile, Trial(task, "single", name, changed=epochs), some, llm, {}, (task,)
+        )
+        for name, some in data.items()
+        for task in some.folds
+    }
+    keys = _keys(singles, profile.multitask.encoders[0])
+    shared = [
+        _run(profile, t, data[t.encoder], llm, keys, _names(t, data[t.encoder])) for t in planned
+    ]
+    return singles, shared
+
+
+def _keys(singles: Mapping[tuple[str, str], Run], encoder: str) -> dict[str, str]:
+    """The keys of the tasks' own adaptors under ``encoder``."""
+    return {task: run.key for (name, task), run in singles.items() if name == encoder}
 
 
 def _asked(item: Item, task: str, prompt: str) -> Item:
@@ -323,10 +343,9 @@ def _run(
             tuple(map(_media_last, fold.test)),
         )
     changed = dict(trial.changed)
-    dim = next(iter(data.vectors.values())).shape[1]
     settings: Training = profile.training.model_copy(update={"epochs": profile.multitask.epochs})
     if changed.pop("equal", False):
-        changed["hidden"] = equal_hidden(dim, llm.hidden_size, trial.k, settings.hidden)
+        changed["hidden"] = equal_hidden(data.dim, llm.hidden_size, trial.k, settings.hidden)
     settings = settings.model_copy(update=changed)
     return Run(
         task=trial.name,
@@ -358,9 +377,8 @@ def _trial(
     by_task: dict[str, list[int]] = defaultdict(list)
     for number, item in enumerate(run.fold.test):
         by_task[item.meta["task"]].append(number)
-    dim = next(iter(data.vectors.values())).shape[1]
     hidden = run.settings.hidden
-    parameters = num_parameters(dim, hidden, llm.hidden_size, trial.k)
+    parameters = num_parameters(data.dim, hidden, llm.hidden_size, trial.k)
     if trial.film:
         parameters += 2 * hidden * (llm.hidden_size + 1)
     best = outcome.history[outcome.best_epoch - 1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -28,7 +29,9 @@ from gemb.llm import FrozenLLM
 from gemb.profiles import Training
 from gemb.progress import Bar, progress
 from gemb.store import Store
-from gemb.train import Choice, Fit, Job, fit_together
+from gemb.train import AT_ONCE, Choice, Fit, Job, fit_together
+
+Vectors = dict[str, np.ndarray]  # by the media's key
 
 # Raise when a change to the code changes what a training gives, or what a baseline answers.
 VERSION = 3
@@ -211,6 +214,56 @@ def load(run: Run) -> Outcome | None:
         return None
 
 
+def announce(
+    todo: Iterable[Run], llm: FrozenLLM, vectors: Callable[[Run], Vectors] | None = None
+) -> str:
+    """How many trainings, how many are done already, and about how long the rest takes here.
+
+    Args:
+        todo: All of them; some may be one and the same.
+        llm: The language model, three steps of which are timed.
+        vectors: Looks a run's vectors up, where an item may have several; else each has one.
+    """
+    unique = {run.key: run for run in todo}
+    fresh = [run for run in unique.values() if load(run) is None]
+    text = f"{len(unique)} trainings, {len(unique) - len(fresh)} done before"
+    if fresh:
+        tokens = sum(
+            run.passes * _tokens_an_item(run, llm, vectors(run) if vectors else {}) for run in fresh
+        )
+        # a fifth more for validation, answers and the adaptors' own steps
+        minutes = max(1, round(1.2 * tokens / _tokens_per_second(llm, fresh[0]) / 60))
+        rest = f"the other {len(fresh)} take" if len(fresh) < len(unique) else "they take"
+        text += f"; {rest} about {minutes} min here"
+    return text
+
+
+def _tokens_an_item(run: Run, llm: FrozenLLM, vectors: Vectors) -> float:
+    """How many tokens the language model reads of one of the run's training items, on average."""
+    some = run.fold.train[:: max(1, len(run.fold.train) // 64)]  # tasks may stand one after another
+    prompts = {text: len(llm.prompt(text)) for text in {run.prompt_of(i) for i in some}}
+    labels = llm.count_labels([i.answer for i in some])
+    counts = [len(vectors[i.media.key]) if vectors else 1 for i in some]
+    virtual = sum(math.ceil(n / run.stack) for n in counts) * run.num_virtual_tokens
+    return (labels + virtual + sum(prompts[run.prompt_of(i)] for i in some)) / len(some)
+
+
+def _tokens_per_second(llm: FrozenLLM, run: Run) -> float:
+    """Training speed on this machine: the fastest of three steps on items of the run's kind."""
+    some = run.fold.train[: AT_ONCE * run.settings.batch_size]
+    prompts = [llm.prompt(run.prompt_of(i)) for i in some]
+    answers = [i.answer for i in some]
+    tokens = len(some) + sum(map(len, prompts)) + llm.count_labels(answers)
+    fastest = float("inf")
+    for _ in range(3):
+        started = time.perf_counter()
+        virtual = torch.zeros(len(some), 1, llm.hidden_size, device=llm.device).requires_grad_()
+        loss = llm.loss(virtual, prompts, answers)
+        float(torch.autograd.grad(loss, virtual)[0].sum())  # waits for a GPU to have done it
+        fastest = min(fastest, time.perf_counter() - started)
+    return tokens / fastest
+
+
 def vectors_of(
     run: Run, items: Sequence[Item], vectors: dict[str, np.ndarray]
 ) -> np.ndarray | list[np.ndarray]:
@@ -281,9 +334,6 @@ def mismatch(items: Sequence[Item], seed: int, as_long: bool = False) -> np.ndar
             others = others[apart == apart.min()]
         out[k] = rng.choice(others) if len(others) else k
     return out
-
-
-Vectors = dict[str, np.ndarray]  # by the media's key
 
 
 def execute_all(

@@ -27,7 +27,6 @@ from gemb.experiments.runs import Outcome, Run
 from gemb.llm import FrozenLLM, batch_disagreement
 from gemb.profiles import Profile, Protocol
 from gemb.store import Store
-from gemb.train import AT_ONCE
 
 log = logging.getLogger(__name__)
 
@@ -66,37 +65,6 @@ class Plan:
     todo: list[Run]
     encoder: str
     llm: FrozenLLM
-    embed_seconds: float
-
-    @property
-    def fresh(self) -> list[Run]:
-        """Trainings that no earlier run has done."""
-        return [r for r in self.todo if runs.load(r) is None]
-
-    def announce(self) -> str:
-        """How many trainings, how many are done already, and about how long the rest takes."""
-        fresh = self.fresh
-        text = f"{len(self.todo)} trainings, {len(self.todo) - len(fresh)} done before"
-        if fresh:
-            minutes = sum(r.passes for r in fresh) / items_per_second(self.llm, fresh[0]) / 60
-            text += f"; the other {len(fresh)} take about {max(1, round(1.2 * minutes))} min here"
-        return text
-
-
-def items_per_second(llm: FrozenLLM, run: Run) -> float:
-    """Training speed on this machine: the fastest of three steps on batches of the run's kind."""
-    prompt = llm.prompt(run.prompt)
-    answers = [i.answer for i in run.fold.train[: AT_ONCE * run.settings.batch_size]]
-    fastest = float("inf")
-    for _ in range(3):
-        started = time.perf_counter()
-        virtual = torch.zeros(
-            len(answers), run.num_virtual_tokens, llm.hidden_size, device=llm.device
-        ).requires_grad_()
-        loss = llm.loss(virtual, [prompt] * len(answers), answers)
-        float(torch.autograd.grad(loss, virtual)[0].sum())  # waits for a GPU to have done it
-        fastest = min(fastest, time.perf_counter() - started)
-    return len(answers) / fastest
 
 
 def readable(profile: Profile, encoder: Encoder) -> list[str]:
@@ -135,38 +103,50 @@ def select(profile: Profile, name: str) -> Prepared:
     return Prepared(task, loaded, folds)
 
 
-def prepare(profile: Profile, folder: Path | None = None) -> tuple[list[Prepared], str, float]:
-    """Load, split and embed every task's items; with the encoder's slug and the seconds it took.
+def selected(profile: Profile, encoder: Encoder) -> list[Prepared]:
+    """The profile's tasks that the encoder reads, split; nothing is embedded.
 
-    Vectors are made from raw media where these can be had.
+    It is said where released vectors take the place of raw data.
+    """
+    out = [select(profile, name) for name in readable(profile, encoder)]
+    for ready in out:
+        if ready.loaded.source == "released" and profile.source == "raw":
+            log.warning(
+                "%s: raw data not available, running on released vectors, those of the profile "
+                "local (%s)",
+                ready.task.name,
+                ready.loaded.why,
+            )
+    return out
+
+
+def prepare(profile: Profile, folder: Path | None = None) -> tuple[list[Prepared], str]:
+    """Load, split and embed every task's items; with the encoder's slug.
 
     Args:
         profile: Says which tasks, and how many items of each.
         folder: Of the stores; the cache if it is not given.
     """
     encoder = encoders.load(profile.encoder)
-    slug = encoder.identity().slug
-    out, seconds = [], 0.0
-    for name in readable(profile, encoder):
-        ready = select(profile, name)
-        loaded = ready.loaded
-        if loaded.source == "released" and profile.source == "raw":
-            log.warning(
-                "%s: raw data not available, running on released vectors, those of the profile "
-                "local (%s)",
-                name,
-                loaded.why,
-            )
+    out = selected(profile, encoder)
+    embed_items(out, encoder, folder)
+    return out, encoder.identity().slug
+
+
+def embed_items(prepared: Iterable[Prepared], encoder: Encoder, folder: Path | None = None) -> None:
+    """Embed the items of selected tasks, from raw media where these can be had.
+
+    What cannot be embedded is said and leaves its fold.
+    """
+    for ready in prepared:
+        name = ready.task.name
         ready.embedded, ready.store = runs.embedded(
-            ready.items, encoder, loaded.source, f"embedding {name}", folder
+            ready.items, encoder, ready.loaded.source, f"embedding {name}", folder
         )
         for failure in ready.embedded.failures:
             log.warning("%s: %s left out: %s", name, failure.item_id, failure.reason)
         ready.folds = {p: [_known(f, ready.embedded) for f in fs] for p, fs in ready.folds.items()}
         ready.price = price_of(encoder, ready.items)
-        seconds += ready.embedded.seconds
-        out.append(ready)
-    return out, slug, seconds
 
 
 def _known(fold: Fold, embedded: Embedded) -> Fold:
@@ -178,10 +158,29 @@ def _known(fold: Fold, embedded: Embedded) -> Fold:
     return Fold(keep(fold.train), keep(fold.val), keep(fold.test), keep(fold.extra))
 
 
-def plan(profile: Profile) -> Plan:
-    """Everything up to the trainings: items, vectors, and the list of trainings to do."""
-    prepared, slug, seconds = prepare(profile)
+def plan(profile: Profile, say: Callable[[str], None] | None = None) -> Plan:
+    """Everything up to the trainings: items, vectors, and the list of trainings to do.
+
+    Args:
+        profile: Says all of it.
+        say: Is told, before anything is embedded, how many trainings there are and how long
+            they take.
+    """
+    encoder = encoders.load(profile.encoder)
+    slug = encoder.identity().slug
+    prepared = selected(profile, encoder)
     llm = FrozenLLM.load(profile.llm)
+    if say is not None:
+        say(runs.announce(_trainings(profile, prepared, slug, llm), llm))
+    embed_items(prepared, encoder)
+    # anew, for what could not be embedded is not trained on
+    return Plan(profile, prepared, _trainings(profile, prepared, slug, llm), slug, llm)
+
+
+def _trainings(
+    profile: Profile, prepared: Iterable[Prepared], slug: str, llm: FrozenLLM
+) -> list[Run]:
+    """Every training of a profile's selected tasks."""
     todo: list[Run] = []
     for ready in prepared:
         for protocol, folds in ready.folds.items():
@@ -198,7 +197,7 @@ def plan(profile: Profile) -> Plan:
                         ]
     # what the main table needs comes first, so that an interrupted run can show the most
     todo.sort(key=lambda r: (r.protocol == "random", r.seed, r.variant != "adaptor"))
-    return Plan(profile, prepared, todo, slug, llm, seconds)
+    return todo
 
 
 def _variants(
@@ -372,8 +371,7 @@ def score(
 def run(profile: Profile, say: Callable[[str], None] = print) -> records.SingleTaskRecord:
     """Run (or read back) every training of ``profile`` and score it against its baselines."""
     started = time.perf_counter()
-    planned = plan(profile)
-    say(planned.announce())
+    planned = plan(profile, say)
     vectors = {k: v for p in planned.prepared for k, v in p.embedded.vectors.items()}
     outcomes = runs.execute_all(planned.todo, lambda _: vectors, planned.llm, "single tasks")
     results = [

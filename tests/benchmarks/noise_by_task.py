@@ -42,7 +42,7 @@ def main() -> None:
         study = profiles.get("study").model_copy(
             update={"tasks": (task,), "protocols": ("leak-free",)}
         )
-        (ready,), slug, _ = single_task.prepare(study)
+        (ready,), slug = single_task.prepare(study)
         prompt = llm.prompt(ready.task.prompt)
         vectors = ready.embedded.vectors
         for number, fold in enumerate(ready.folds["leak-free"]):

@@ -1,6 +1,7 @@
 """What decides a training's identity, and how several vectors become one."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from gemb.adaptor import Adaptor
 from gemb.data.items import Item, Media
 from gemb.data.splits import Fold
 from gemb.experiments import runs
-from gemb.experiments.runs import Run, mismatch, stacked, vectors_of
+from gemb.experiments.runs import Outcome, Run, mismatch, stacked, vectors_of
 from gemb.llm import Answer
 from gemb.profiles import Training
 from gemb.train import Epoch, Fit
@@ -149,6 +150,50 @@ def test_what_was_interrupted_goes_on_without_training_anything_again(monkeypatc
     (tmp_path / "runs" / todo[1].key / "outcome.json").write_text('{"history": [')
     runs.execute_all(todo, lambda _: vectors, Echo(), "test")
     assert trained == [0, 1, 2, 3, 1]
+
+
+class Reader:
+    """Reads a word a token, and is trained in no time."""
+
+    hidden_size, device = 4, "cpu"
+
+    def prompt(self, text):
+        return text.split()
+
+    def count_labels(self, answers):
+        return sum(len(a.split()) + 1 for a in answers)
+
+    def loss(self, virtual, prompts, answers):
+        return virtual.sum()
+
+
+def test_what_is_to_be_trained_is_said_with_what_it_takes(monkeypatch, tmp_path):
+    monkeypatch.setenv("GEMB_HOME", str(tmp_path))
+    monkeypatch.setattr(runs, "_tokens_per_second", lambda *_: 1.0)
+    settings = Training(epochs=10)
+    train = tuple(item(f"{n}", "two words") for n in range(200))
+    run = a_run(prompt="of four words here", fold=Fold(train, (), ()), settings=settings)
+    # 2,000 times eight tokens: the prompt's, two and the end of turn, a virtual one; and a fifth
+    assert (
+        runs.announce([run, run], Reader())
+        == "1 trainings, 0 done before; they take about 320 min here"
+    )
+    several = {i.media.key: np.zeros((3, 2)) for i in train}
+    more = replace(run, num_virtual_tokens=2)  # six virtual ones
+    assert "520 min" in runs.announce([more], Reader(), lambda _: several)
+    two = replace(more, stack=2)  # of three vectors two rows: four virtual ones
+    assert "440 min" in runs.announce([two], Reader(), lambda _: several)
+    runs.records.write_text(
+        tmp_path / "runs" / run.key / "outcome.json",
+        json.dumps(asdict(Outcome([], 0, 0.0, 0.0, 0, [], [], [], ""))),
+    )
+    assert runs.announce([run], Reader()) == "1 trainings, 1 done before"
+    assert "2 trainings, 1 done before; the other 1 take" in runs.announce([run, more], Reader())
+
+
+def test_the_speed_is_measured_on_the_items_that_are_trained_on():
+    train = tuple(item(f"{n}", "two words") for n in range(200))
+    assert runs._tokens_per_second(Reader(), a_run(fold=Fold(train, (), ()))) > 1000
 
 
 def test_a_training_waits_for_those_it_starts_from(monkeypatch, tmp_path):

@@ -1,5 +1,7 @@
 """Section 1: what is run where, and what several trainings answer together."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,18 @@ def test_where_raw_data_cannot_be_had_every_task_runs_on_its_released_items(
                 if ready.task.split in ("folds", "holdout"):
                     groups = [{i.group for i in p} for p in (fold.train, fold.val, fold.test)]
                     assert not groups[2] & (groups[0] | groups[1])
+
+
+def test_what_will_be_trained_is_said_before_anything_is_embedded(tmp_path, monkeypatch):
+    monkeypatch.setenv("GEMB_HOME", str(tmp_path))
+    monkeypatch.setenv("OFFLINE", "1")
+    llm = SimpleNamespace(dtype="float32", identity=lambda: SimpleNamespace(slug="none"))
+    monkeypatch.setattr(single_task.FrozenLLM, "load", lambda _: llm)
+    monkeypatch.setattr(single_task.runs, "announce", lambda todo, _: f"{len(todo)} trainings")
+    happened = []
+    monkeypatch.setattr(single_task, "embed_items", lambda *_: happened.append("embedding"))
+    planned = single_task.plan(profiles.get("smoke"), happened.append)
+    assert happened == [f"{len(planned.todo)} trainings", "embedding"] and len(planned.todo) > 8
 
 
 def test_what_embedding_took_is_not_known_of_vectors_that_were_there(tmp_path, monkeypatch):
