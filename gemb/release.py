@@ -34,6 +34,7 @@ PROFILE = "local"
 SHOWN = {"clothing": 6, "words": 6}
 ADAPTORS = ("clothing", "words", "commands")
 MIN_COSINE = 0.999
+BINDING = "bound-heads.json"  # what the heads of the shared space were trained on
 
 
 class ReleaseError(UserError, RuntimeError):
@@ -62,6 +63,7 @@ def write(folder: Path = released.FOLDER) -> None:
     """Write all released files of the local profile, once it has run on raw data."""
     # first, for the space that pictures and sounds share depends on them
     binding.write(binding.train_heads(), folder / open_bound.HEADS.name)
+    write_text(folder / BINDING, json.dumps(binding.seen(), indent=1) + "\n")
     prepared, _ = _prepared()
     vectors = {k: v for p in prepared for k, v in p.embedded.vectors.items()}
     by_task = {
@@ -187,45 +189,58 @@ def save_adaptor(
 
 
 def rebuild(folder: Path = released.FOLDER) -> Iterator[str]:
-    """Make the released vectors again from raw data; a line for each task says how they agree.
+    """Make the released vectors again from raw data; a line each says how they agree.
+
+    Those of the tasks, and those of section 3: its sounds, and its pictures in the shared space.
 
     Raises:
         ReleaseError: If raw data are missing, a cosine is below 0.999 where the item is still
             made from the same recipe, or no item at all is.
     """
-    with tempfile.TemporaryDirectory() as fresh:  # empty stores: nothing compares with itself
-        prepared, slug = _prepared(Path(fresh))
-    old = released.vectors(slug, folder)
     bad, again = [], 0
-    for ready in prepared:
-        items = released.items(ready.task.name, folder)
-        known = old([i.media.key for i in items])
-        cosines = []
-        for item in items:
-            new = ready.embedded.vectors.get(item.media.key)
-            if new is not None and item.media.key in known:
-                a, b = new[0], known[item.media.key][0]
-                cosines.append(float(a @ b / np.linalg.norm(a) / np.linalg.norm(b)))
+    with tempfile.TemporaryDirectory() as name:
+        fresh = Path(name)  # empty stores: nothing compares with itself
+        prepared, slug = _prepared(fresh)
+        made = [(p.task.name, slug, p.embedded.vectors) for p in prepared]
+        sounds = load_dataset(esc50_transfer.SOUNDS).items
+        pictures = next(p.items for p in prepared if p.task.name == esc50_transfer.PICTURES)
+        for encoder in map(encoders.load, (esc50_transfer.DISJOINT, *esc50_transfer.SHARED)):
+            sides = {esc50_transfer.SOUNDS: sounds}
+            if encoder.identity().slug != slug:  # the tasks' own has been asked about the pictures
+                sides[esc50_transfer.PICTURES] = pictures
+            for filed, items in sides.items():
+                found, _ = runs.embedded(items, encoder, "raw", f"embedding {filed}", fresh)
+                made.append((filed, encoder.identity().slug, found.vectors))
+    for filed, slug, vectors in made:
+        items = released.items(filed, folder)
+        known = released.vectors(slug, folder)([i.media.key for i in items])
+        both = [k for i in items if (k := i.media.key) in known and k in vectors]
+        cosines = [_cosine(vectors[k][0], known[k][0]) for k in both]
         low = min(cosines, default=float("nan"))
         again += len(cosines)
         others = len(items) - len(cosines)
         yield (
-            f"{ready.task.name}: {len(cosines)} of {len(items)} released vectors made again, "
+            f"{filed}, {slug}: {len(cosines)} of {len(items)} released vectors made again, "
             f"lowest cosine {low:.6f}"
             + (f"; {others} are made differently here (another generator's version)" * bool(others))
         )
         if cosines and low < MIN_COSINE:
-            bad.append(ready.task.name)
+            bad.append(filed)
     if bad:
         raise ReleaseError(
-            f"the released vectors of {', '.join(bad)} do not agree (those of sounds need not on "
-            "another kind of processor: see “Processors” on the book's page “Reproduce”)"
+            f"the released vectors of {', '.join(dict.fromkeys(bad))} do not agree (those of "
+            "sounds need not on another kind of processor: see “Processors” on the book's page "
+            "“Reproduce”)"
         )
     if not again:
         raise ReleaseError(
             "not one released vector could be made again: recipes have changed since; make the "
             "release anew by `gemb release`"
         )
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
 
 def licences(folder: Path = released.FOLDER) -> str:
@@ -267,7 +282,7 @@ def licences(folder: Path = released.FOLDER) -> str:
         "",
         f"`released/{open_bound.HEADS.name}`: trained here on captioned stamps and their sounds "
         f"(tuxpaint-stamps, {known['tuxpaint-stamps'].licence}) and on the spoken sentences above, "
-        "Apache-2.0.",
+        f"Apache-2.0. `released/{BINDING}` lists the stamps, and every word of the captions.",
         "",
         "## Media that are shown",
         "",

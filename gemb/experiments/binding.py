@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,23 @@ class Head:
     weight: np.ndarray  # [F, 384]
     penalty: float
     validation: dict[str, dict[str, float]]
+
+
+def seen() -> dict[str, list[str]]:
+    """What the heads are trained on: the stamps, and every word of captions and sentences, sorted.
+
+    It is released, so that anybody can see without the packages what a space was bound by.
+
+    Raises:
+        SourceUnavailable: The packages cannot be had.
+    """
+    stamps = [*captioned.pictures(), *captioned.sounds()]
+    captions = [i.answer for i in (*stamps, *captioned.speech(SPEECH))]
+    words = {word for caption in captions for word in re.findall(r"[\w'-]+", caption.lower())}
+    return {
+        "stamps": sorted(i.id.removeprefix("captioned/") for i in stamps),
+        "words": sorted(words),
+    }
 
 
 def train_heads() -> dict[str, Head]:

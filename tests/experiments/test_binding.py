@@ -1,12 +1,15 @@
 """Heads for a shared space: what they learn, what they never saw, and what is said of them."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from gemb import release
 from gemb.audio_embedding.train import InfoNCE
+from gemb.data import manifests, released
 from gemb.data.readers import captioned, tuxpaint_objects
 from gemb.encoders import open_bound
 from gemb.experiments import binding
@@ -83,6 +86,21 @@ def test_the_better_variant_on_held_out_pairs_is_the_default(tmp_path):
 
 
 TESTED = ("bird", "mammal", "insect", "instrument", "tool", "vehicle", "dog", "car", "drum")
+
+
+def test_what_is_released_of_binding_holds_no_tested_category_and_no_picture_of_the_objects():
+    seen = json.loads((released.FOLDER / release.BINDING).read_text(encoding="utf-8"))
+    stamps = manifests.get(tuxpaint_objects.DATASET).generator["stamps"]
+    shown = {s.removesuffix(".png") for some in stamps.values() for s in some}
+    assert len(seen["stamps"]) > 200 and not shown & set(seen["stamps"])
+    assert len(seen["words"]) > 1000 and "washing" in seen["words"]
+    assert not {form for t in TESTED for form in (t, f"{t}s")} & set(seen["words"])
+
+
+@pytest.mark.data
+def test_binding_is_trained_on_what_is_released_of_it():
+    seen = json.loads((released.FOLDER / release.BINDING).read_text(encoding="utf-8"))
+    assert binding.seen() == seen, "run `gemb release`"
 
 
 @pytest.mark.data
