@@ -35,6 +35,7 @@ def run(
             f"no notebook {notebook}; there are: " + ", ".join(p.stem for p in paper.notebooks())
         )
     given = dict(p.split("=", 1) for p in parameter or [])
+    _say_costs(profiles.get(given.get("profile", profile)), path.stem)
     output = paper.BUILD / "notebooks" / chosen.name / path.name
     typer.echo(paper.execute(path, output, profile, given))
 
@@ -65,18 +66,21 @@ def make_paper(
     typer.echo(f"done in {(time.perf_counter() - started) / 60:.1f} min; open {index}")
 
 
-def _say_costs(profile: profiles.Profile) -> None:
-    """What is going to be downloaded and where it will lie, and where the LLM is going to run."""
-    from gemb import paper
+def _say_costs(profile: profiles.Profile, notebook: str | None = None) -> None:
+    """What is going to be downloaded and where it will lie, and where the LLM is going to run.
+
+    Of one notebook, or of all; how long one takes it says itself when it has begun.
+    """
     from gemb.data import fetch as fetching
     from gemb.device import best_device, best_dtype, describe
     from gemb.experiments import needs
 
-    typer.echo(f"profile {profile.name}: {profile.purpose} ({profile.duration})")
+    duration = f" ({profile.duration})" if profile.duration and not notebook else ""
+    typer.echo(f"profile {profile.name}: {profile.purpose}{duration}")
     device = best_device()
     typer.echo(f"language model: {profile.llm}, {describe(best_dtype(device), device)}")
     states = {s.manifest.name: s for s in fetching.status()}
-    wanted = needs.of_profile(profile, [n.stem for n in paper.notebooks()])
+    wanted = needs.of_profile(profile, [notebook] if notebook else None)
     absent = [states[n] for n in wanted if not states[n].present]
     size = sum(s.manifest.download_bytes for s in absent)
     if absent:

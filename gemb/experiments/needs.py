@@ -15,7 +15,13 @@ from gemb.data.readers import librispeech
 from gemb.encoders.base import Encoder, Failure, Paid
 from gemb.encoders.prices import Amount
 from gemb.errors import UserError
-from gemb.experiments import librispeech_failure, multitask_scaling, runs, single_task
+from gemb.experiments import (
+    esc50_transfer,
+    librispeech_failure,
+    multitask_scaling,
+    runs,
+    single_task,
+)
 from gemb.profiles import Profile
 from gemb.progress import progress
 from gemb.store import Store
@@ -49,7 +55,10 @@ def of_profile(profile: Profile, notebooks: Sequence[str] | None = None) -> list
 
     wanted = [*parts(profile.encoder), profile.llm]
     if profile.source != "released":
-        wanted += [tasks.get(t, profile.source).dataset for t in profile.tasks]
+        asked = profile.tasks if runs("01") or runs("04") else ()
+        asked = (*asked, *(transferred(profile) if runs("03") else ()))
+        asked = (*asked, *(profile.audio.tasks if runs("05") else ()))
+        wanted += [tasks.get(t, profile.source).dataset for t in asked]
     if runs("02"):
         wanted += [*parts(profile.text_encoder), SENTENCES[profile.source]]
     if runs("03"):
@@ -64,6 +73,12 @@ def of_profile(profile: Profile, notebooks: Sequence[str] | None = None) -> list
         wanted += ["imagenet-names", "piper-joe"] if speech_only else ["audio-pairs"]
         wanted += ["wordnet"] if profile.audio.dictionary else []
     return _with_needs(wanted)
+
+
+def transferred(profile: Profile) -> tuple[str, ...]:
+    """The tasks that section 3's adaptors are trained on."""
+    ways = esc50_transfer.OFFICIAL if profile.source == "official" else (esc50_transfer.HERE,)
+    return tuple(way.task for way in ways)
 
 
 def _with_needs(wanted: Sequence[str]) -> list[str]:

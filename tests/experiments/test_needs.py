@@ -33,6 +33,13 @@ def test_each_notebook_adds_what_it_reads(notebook, more):
     assert set(of("local", "01_single_task", notebook)) >= {*of("local", "01_single_task"), *more}
 
 
+def test_a_notebook_alone_needs_no_other_sections_data():
+    assert "fashion-mnist" not in of("local", "02_librispeech_failure")
+    pictures = of("local", "03_esc50_transfer")
+    assert "tuxpaint-objects" in pictures and "fashion-mnist" not in pictures
+    assert "spoken-words" in of("local", "05_open_audio_encoder")
+
+
 def test_all_notebooks_are_meant_where_none_is_named():
     every = of("study")
     assert {"packaged-sounds", "spoken-sentences", "imagenet-names"} <= set(every)
