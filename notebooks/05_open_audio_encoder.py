@@ -7,6 +7,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -97,6 +99,9 @@ figures.routes_by_subset_table(record)
 # %% tags=["hide-cell"]
 figures.other_metrics_table(record)
 
+# %% tags=["hide-input"]
+figures.audio_findings(record, "routes")
+
 # %% [markdown]
 # ## How many layers does it take?
 #
@@ -106,6 +111,9 @@ figures.other_metrics_table(record)
 # %% tags=["hide-input"]
 figures.pruning_chart(record)
 
+# %% tags=["hide-input"]
+figures.audio_findings(record, "layers")
+
 # %% [markdown]
 # ## Training on texts alone
 #
@@ -114,6 +122,9 @@ figures.pruning_chart(record)
 
 # %% tags=["hide-input"]
 figures.text_only_table(record)
+
+# %% tags=["hide-input"]
+figures.audio_findings(record, "texts")
 
 # %% [markdown]
 # ## Batch size against steps
@@ -125,6 +136,9 @@ figures.text_only_table(record)
 # %% tags=["hide-input"]
 figures.batch_chart(record)
 
+# %% tags=["hide-input"]
+figures.audio_findings(record, "batches")
+
 # %% [markdown]
 # ## One style of description
 #
@@ -133,6 +147,9 @@ figures.batch_chart(record)
 
 # %% tags=["hide-input"]
 figures.styles_table(record)
+
+# %% tags=["hide-input"]
+figures.audio_findings(record, "styles")
 
 # %% [markdown]
 # ## Differences
@@ -186,6 +203,9 @@ figures.searches_examples(record)
 # %% tags=["hide-input"]
 figures.device_table(record)
 
+# %% tags=["hide-input"]
+figures.audio_findings(record, "uses")
+
 # %% [markdown]
 # ## Back into the study
 #
@@ -194,6 +214,9 @@ figures.device_table(record)
 
 # %% tags=["hide-input"]
 figures.study_table(record)
+
+# %% tags=["hide-input"]
+figures.audio_findings(record, "study")
 
 # %% [markdown]
 # ## What others report

@@ -39,7 +39,6 @@ from gemb.figures.multitask_scaling import (
     trials_table,
 )
 from gemb.figures.open_audio_encoder import (
-    audio_findings,
     audio_pairs_table,
     batch_chart,
     gains_table,
@@ -54,6 +53,7 @@ from gemb.figures.open_audio_encoder import (
     styles_table,
     text_only_table,
 )
+from gemb.figures.open_audio_findings import audio_findings
 from gemb.figures.shown import Bullets, Shown, percent, picture, plain, provenance_table, table
 from gemb.figures.single_task import (
     ablations_table,
