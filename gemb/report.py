@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from gemb import records, tasks
 from gemb.data.fetch import cache_dir
 from gemb.errors import UserError
-from gemb.figures import librispeech_failure as speech
+from gemb.figures import librispeech_evidence as speech
 from gemb.figures import multitask_scaling as multitask
 from gemb.figures import percent, plain
 from gemb.records import (

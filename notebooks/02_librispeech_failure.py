@@ -7,6 +7,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -67,6 +69,9 @@ figures.speech_chart(record)
 figures.speech_table(record)
 
 # %% tags=["hide-input"]
+figures.evidence(record, "set-ups")
+
+# %% tags=["hide-input"]
 figures.transcripts_table(record)
 
 # %% tags=["hide-input"]
@@ -89,6 +94,9 @@ figures.recognition_chart(record)
 # %% tags=["hide-input"]
 figures.recognition_table(record)
 
+# %% tags=["hide-input"]
+figures.evidence(record, "known")
+
 # %% [markdown]
 # ## What is in the vector?
 #
@@ -97,6 +105,9 @@ figures.recognition_table(record)
 
 # %% tags=["hide-input"]
 figures.probe_table(record)
+
+# %% tags=["hide-input"]
+figures.evidence(record, "probes")
 
 # %% [markdown]
 # ## Too small a vector, or too few sentences?
@@ -113,6 +124,9 @@ figures.curve_chart(record)
 
 # %% tags=["hide-input"]
 figures.curve_table(record)
+
+# %% tags=["hide-input"]
+figures.evidence(record, "curves")
 
 # %% [markdown]
 # ## What made these numbers

@@ -3,6 +3,7 @@
 import pytest
 
 from gemb import figures, profiles, records
+from gemb.figures.librispeech_evidence import PARTS
 from gemb.records import CurvePoint, Example, OpenVocabularyRecord, Probe, Recognition, Score
 
 SETUPS = (
@@ -104,8 +105,30 @@ def record():
     )
 
 
-def test_the_evidence_follows_the_numbers(record):
+def sentences(record):
+    """Every sentence, whatever part it stands in."""
+    return "\n".join(repr(figures.evidence(record, part)) for part in PARTS)
+
+
+def test_in_short_are_the_answers_alone(record):
+    short = figures.evidence(record).lines
+    text = "\n".join(short)
+    assert 5 <= len(short) <= 8 and len(text) < 1800
+    assert "own vector than with another's in 4 of 4 set-ups; an answer surely shares" in text
+    assert "where there are 10, 300 of them, and of 40 never trained on none is ever right" in text
+    assert "does hold frequent words: a linear probe finds them with AUC 70.0" in text
+    assert "gains the vector of the text surely (5.0" in text
+    assert "the vector of the speech not surely (3.0" in text
+    assert "At 3,000 sentences unpooled frames are surely better" in text
+    record.recognition[0].unseen = score(0.2)
+    record.probes[0].auc = score(0.5)
     text = repr(figures.evidence(record))
+    assert "Sentences never trained on are right in up to 20.0%: that is more than" in text
+    assert "no frequent word surely better" in text
+
+
+def test_the_evidence_follows_the_numbers(record):
+    text = sentences(record)
     assert "Exact match is 0 in all four set-ups" in text and "below 2.0%" in text
     assert "In 4 of 4 an answer surely shares more words with its own sentence" in text
     assert "none is ever right" in text and "without proving it" in text
@@ -125,7 +148,7 @@ def test_other_numbers_give_other_evidence(record):
     other.recognition[0].unseen = score(0.2)
     other.probes[0].auc = score(0.5)
     other.curve[-1].bits = score(3.0)
-    text = repr(figures.evidence(other))
+    text = sentences(other)
     assert "Exact match is not 0 everywhere" in text and "10.0" in text
     assert "in 3 of 4 set-ups" in text and "In none does an answer surely share more" in text
     assert "right in up to 20.0%" in text
@@ -133,10 +156,10 @@ def test_other_numbers_give_other_evidence(record):
     assert "cannot say that pooling is what loses the words" in text
     for r in other.results[:4]:
         r.bits = score(0.1, 0.5)
-    text = repr(figures.evidence(other))
+    text = sentences(other)
     assert "In none of 4 set-ups does surely anything of the sentence get through" in text
     other.results[0].bits = score(0.501, 0.5)
-    text = repr(figures.evidence(other))
+    text = sentences(other)
     assert "Barely anything of the sentence gets through, and in 1 of 4 set-ups alone" in text
     assert "by an interval that begins at 0.001 bits" in text
 
@@ -147,18 +170,18 @@ def test_what_was_trained_longer_stands_beside_the_curves_and_decides(record):
     )
     record.curve[1].passes = 10_000
     record.curve.append(point("text", 300, 8, passes=10_000).model_copy(update={"longer": True}))
-    text = repr(figures.evidence(record))
+    text = sentences(record)
     assert "300 sentences seen 90 times instead of 30 save 20.0 (19.0–21.0) bits" in text
     assert "are right in 90.0 (88.0–92.0)% instead of 60.0 (58.0–62.0)%: exact match gains" in text
     assert "300 sentences with as many steps (10,000 passes) reach 8.0" in text
     assert "the steps alone are 20% of the way up from 5.0" in text  # 5, then 8, of 20
     record.curve[0].n_train = 200  # nothing to compare with
-    assert "it is the sentences, so that too few are part" in repr(figures.evidence(record))
+    assert "it is the sentences, so that too few are part" in sentences(record)
     assert "trained on for 3,000 passes at most, text for up to 10,000" in text
     record.curve[-1].bits = score(30.0)
-    assert "it is the steps, and fewer sentences seen more often" in repr(figures.evidence(record))
+    assert "it is the steps, and fewer sentences seen more often" in sentences(record)
     record.curve.pop()
-    assert "which it is cannot be told" in repr(figures.evidence(record))
+    assert "which it is cannot be told" in sentences(record)
 
 
 def test_bits_decide_where_exact_match_hardly_moves(record):
@@ -166,16 +189,16 @@ def test_bits_decide_where_exact_match_hardly_moves(record):
     first.known, first.n_known = score(0.0, 0), 150
     more = {"known": Score(value=0.03, low=0.006, high=0.06), "bits": score(50.0), "longer": True}
     record.recognition.append(first.model_copy(update=more))
-    text = repr(figures.evidence(record))
+    text = sentences(record)
     # none of 150 may be 3/150, which is more than 0.6%
     assert "0.0 (0.0–0.0)% (the true rate may be up to 2.0%, for 150 were asked): by bits" in text
     assert "is what decides, but exact match hardly moves" in text
     first.n_known = 0  # as in older records: as many as are tested, at most
-    assert "for 150 were asked" in repr(figures.evidence(record))
+    assert "for 150 were asked" in sentences(record)
     record.recognition[-1].known = score(0.9)
-    assert "how often each was seen is what decides. " in repr(figures.evidence(record))
+    assert "how often each was seen is what decides. " in sentences(record)
     record.recognition[-1].known, record.recognition[-1].bits = score(0.01), first.bits
-    assert "no sure gain. " in repr(figures.evidence(record))
+    assert "no sure gain. " in sentences(record)
 
 
 def test_the_probes_penalty_is_named_where_the_record_has_it(record):
@@ -185,10 +208,10 @@ def test_the_probes_penalty_is_named_where_the_record_has_it(record):
 
 
 def test_answers_less_expected_than_what_was_said_are_not_fluent(record):
-    assert "judge" not in repr(figures.evidence(record))
+    assert "judge" not in sentences(record)
     for r, value in zip(record.results[:4], (0.3, 0.2, 0.0, -0.3), strict=True):
         r.fluency = score(value)
-    text = repr(figures.evidence(record))
+    text = sentences(record)
     assert "ordinary to the language model in 3 of 4 set-ups" in text
     assert "the judge is the writer" in text
 
@@ -226,8 +249,8 @@ def test_the_studys_own_data_are_named_and_have_neither_known_sentences_nor_fram
     )
     text = repr(figures.speech_table(own))
     assert "LibriSpeech" in text and "stand-in" not in text
-    assert "recognised in unseen voices" not in repr(figures.evidence(own))
-    assert "frames" not in repr(figures.evidence(own))
+    assert "recognised in unseen voices" not in sentences(own)
+    assert "frames" not in sentences(own)
     for shown in (figures.recognition_chart(own), figures.curve_chart(own)):
         assert shown.png.startswith(b"\x89PNG")
     assert "Nothing of this under this profile" in repr(figures.recognition_table(own))
@@ -241,7 +264,7 @@ def test_stand_ins_are_named_and_the_studys_result_is_the_studys(record):
 def test_a_run_that_learnt_no_sentence_says_nothing_of_the_conjecture(record):
     for row in record.recognition:
         row.known = score(0.0, 0)
-    text = repr(figures.evidence(record))
+    text = sentences(record)
     assert (
         "are not surely recognised in unseen voices" in text
         and "neither support nor weaken" in text
@@ -251,24 +274,24 @@ def test_a_run_that_learnt_no_sentence_says_nothing_of_the_conjecture(record):
 
 def test_more_sentences_at_more_steps_do_not_tell_which_of_them_helped(record):
     record.curve[1].passes = 30_000
-    text = repr(figures.evidence(record))
+    text = sentences(record)
     assert "cannot be told here" in text and "lack in bits" not in text
 
 
 def test_a_ceiling_that_says_none_right_either_says_so(record):
     name = "the sentence's own text vector, 1 token"
     record.results.append(result(name, "ceiling", bits=score(5.0, 1.0)))
-    text = repr(figures.evidence(record))
+    text = sentences(record)
     assert "something of it gets through (5.0" in text and "nothing of speech in particular" in text
     record.results[-1] = result(name, "ceiling", exact=0.6, bits=score(5.0, 1.0))
-    assert "nothing of speech in particular" not in repr(figures.evidence(record))
+    assert "nothing of speech in particular" not in sentences(record)
 
 
 def test_a_probe_is_held_against_what_the_length_tells_and_either_vector_may_win(record):
     record.probes.append(record.probes[0].model_copy(update={"arm": "length", "auc": score(0.69)}))
-    assert "not surely better than that" in repr(figures.evidence(record))
+    assert "not surely better than that" in sentences(record)
     record.probes[0].auc, record.probes[2].auc = score(0.95, 0.01), score(0.6)
-    assert "made for meaning" in repr(figures.evidence(record))
+    assert "made for meaning" in sentences(record)
     assert "number of its words alone" in repr(figures.probe_table(record))
 
 

@@ -369,8 +369,7 @@ def test_means_say_what_they_leave_out_and_where_an_answer_differs(record):
     record.gains[1].audio_to_text = at(0.2)  # sounds, where the mean is not surely better
     assert (
         "training on texts surely makes a difference whole, on sounds, audio to text, by 20.0 "
-        "(15.0–25.0) points."
-        in sentences(record)
+        "(15.0–25.0) points." in sentences(record)
     )
 
 

@@ -17,10 +17,10 @@ from gemb.figures.esc50_transfer import (
     transfer_findings,
     transfer_table,
 )
+from gemb.figures.librispeech_evidence import evidence
 from gemb.figures.librispeech_failure import (
     curve_chart,
     curve_table,
-    evidence,
     lengths_table,
     probe_table,
     recognition_chart,
