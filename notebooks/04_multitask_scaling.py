@@ -7,6 +7,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -61,6 +63,9 @@ figures.tokens_chart(record)
 # %% tags=["hide-input"]
 figures.shared_table(record)
 
+# %% tags=["hide-input"]
+figures.multitask_findings(record, "sweep")
+
 # %% [markdown]
 # ## What the shared adaptor says
 
@@ -69,6 +74,9 @@ figures.said_table(record)
 
 # %% tags=["hide-input"]
 figures.swap_table(record)
+
+# %% tags=["hide-input"]
+figures.multitask_findings(record, "swap")
 
 # %% [markdown]
 # ## Tokens or parameters?
@@ -90,6 +98,9 @@ figures.trials_table(record, ["capacity"])
 # %% tags=["hide-input"]
 figures.trials_table(record, ["collapse"])
 
+# %% tags=["hide-input"]
+figures.multitask_findings(record, "collapse")
+
 # %% [markdown]
 # ## What helps with few tokens?
 #
@@ -97,6 +108,9 @@ figures.trials_table(record, ["collapse"])
 
 # %% tags=["hide-input"]
 figures.trials_table(record, ["rescue", "confirmation"])
+
+# %% tags=["hide-input"]
+figures.multitask_findings(record, "rescue")
 
 # %% [markdown]
 # ## What made these numbers

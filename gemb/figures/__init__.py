@@ -30,8 +30,8 @@ from gemb.figures.librispeech_failure import (
     transcripts_table,
     voices_table,
 )
+from gemb.figures.multitask_findings import multitask_findings
 from gemb.figures.multitask_scaling import (
-    multitask_findings,
     said_table,
     shared_table,
     swap_table,

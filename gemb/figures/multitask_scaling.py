@@ -11,9 +11,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from gemb import tasks
-from gemb.figures.shown import PALETTE, STYLE, Bullets, Shown, percent, picture, table
+from gemb.figures.shown import PALETTE, STYLE, Shown, percent, picture, table
 from gemb.figures.single_task import STARRED
-from gemb.records import STUDYS_FORM, MultitaskRecord, Score, SharedTask, Trial
+from gemb.records import MultitaskRecord, Score, SharedTask, Trial
 
 # What the study calls rescued is not said; here a shared adaptor serves a task if it reaches this
 # share of the accuracy of the task's own adaptor. Of a single task both are point estimates.
@@ -32,17 +32,17 @@ def _single(record: MultitaskRecord, encoder: str) -> dict[str, SharedTask]:
     return {r.task: r for r in record.single[encoder]}
 
 
-def _title(record: MultitaskRecord, task: str) -> str:
+def title_of(record: MultitaskRecord, task: str) -> str:
     found = tasks.get(task, record.provenance.source)
     return found.title + ("*" if found.stand_in else "")
 
 
 def _stand_ins(record: MultitaskRecord) -> str:
-    names = [_title(record, r.task) for r in record.single[record.encoders[0]]]
+    names = [title_of(record, r.task) for r in record.single[record.encoders[0]]]
     return f"{sum(n.endswith('*') for n in names)} of {len(names)} tasks on stand-in data"
 
 
-def _own_epochs(record: MultitaskRecord) -> int | None:
+def own_epochs(record: MultitaskRecord) -> int | None:
     """How often a task's own adaptor sees its items at most, if the record says so."""
     found: int | None = record.provenance.settings["multitask"].get("own_epochs")
     return found
@@ -51,15 +51,15 @@ def _own_epochs(record: MultitaskRecord) -> int | None:
 def shared_table(record: MultitaskRecord) -> Shown:
     """Each task under one shared adaptor, beside its own adaptor."""
     rows = []
-    epochs, own_epochs = record.provenance.settings["multitask"]["epochs"], _own_epochs(record)
-    trained = f"up to {own_epochs} epochs" if own_epochs else "more epochs where items are few"
+    epochs, most = record.provenance.settings["multitask"]["epochs"], own_epochs(record)
+    trained = f"up to {most} epochs" if most else "more epochs where items are few"
     for encoder in record.encoders:
         single = _single(record, encoder)
         sweep = [t for t in record.trials if t.group == "sweep" and t.encoder == encoder]
         for task, own in single.items():
             row = {
                 "encoder": encoder,
-                "task": _title(record, task),
+                "task": title_of(record, task),
                 "its own adaptor": percent(own.accuracy),
             }
             for trial in sweep:
@@ -93,11 +93,11 @@ def tokens_chart(record: MultitaskRecord) -> Shown:
                 colour = PALETTE[number % len(PALETTE)]
                 y = [next(r for r in t.results if r.task == task).accuracy.value for t in sweep]
                 marker = "osD^vP*X"[number % 8]
-                axes.plot(x, y, color=colour, marker=marker, label=_title(record, task))
+                axes.plot(x, y, color=colour, marker=marker, label=title_of(record, task))
                 axes.plot([x[0] / 1.6], [own.accuracy.value], color=colour, marker=marker,
                           mfc="none", ls="none")  # fmt: skip
                 told.append(
-                    f"{encoder}, {_title(record, task)}: own adaptor "
+                    f"{encoder}, {title_of(record, task)}: own adaptor "
                     f"{100 * own.accuracy.value:.0f}%, shared "
                     + ", ".join(
                         f"{n} token{'s' if n > 1 else ''} {100 * v:.0f}%"
@@ -143,7 +143,7 @@ def trials_table(record: MultitaskRecord, groups: Sequence[str]) -> Shown:
                 "seed": trial.seed,
             }
         )
-    error = 100 * median(map(_error, record.trials))
+    error = 100 * median(map(standard_error, record.trials))
     return table(
         pd.DataFrame(rows),
         "multitask_" + "_".join(groups),
@@ -231,7 +231,7 @@ def collapsed(trial: Trial) -> int:
     )
 
 
-def _fallen(trial: Trial) -> bool:
+def fallen(trial: Trial) -> bool:
     """Whether it collapses on more than half of its tasks."""
     return collapsed(trial) > len(trial.results) / 2
 
@@ -242,7 +242,7 @@ def said_table(record: MultitaskRecord, names: Sequence[str] = ()) -> Shown:
     rows = [
         {
             "shared adaptor": f"{trial.name}, {trial.encoder}",
-            "task": _title(record, r.task),
+            "task": title_of(record, r.task),
             "most frequent answers": "; ".join(f"{t} {100 * n:.0f}%" for t, n in r.frequent),
             "outside the labels": f"{100 * r.outside:.0f}%",
             "words an answer": f"{r.words:.1f}",
@@ -251,7 +251,7 @@ def said_table(record: MultitaskRecord, names: Sequence[str] = ()) -> Shown:
         if (
             trial.name in names
             if names
-            else _headline(record, trial) and (trial.group == "sweep" or _fallen(trial))
+            else _headline(record, trial) and (trial.group == "sweep" or fallen(trial))
         )
         for r in trial.results
     ]
@@ -306,168 +306,7 @@ def swap_table(record: MultitaskRecord) -> Shown:
     )
 
 
-def multitask_findings(record: MultitaskRecord) -> Bullets:
-    """What the record says about collapse and rescue, in sentences."""
-    lines = []
-    for encoder in record.encoders:
-        sweep = [t for t in record.trials if t.group == "sweep" and t.encoder == encoder]
-        lines.append(
-            f"On {encoder} "
-            + "; ".join(
-                f"{t.name}: {share(record, t)}, and {collapsed(t)} of {len(t.results)} collapse"
-                for t in sweep
-            )
-            + "."
-        )
-    sizes, own = record.provenance.settings["multitask"], _own_epochs(record)
-    if own is None or own > sizes["epochs"]:
-        lines.append(
-            "A task's own adaptor is shown its items "
-            + (f"up to {own} times" if own else "more often where they are few")
-            + f", these shared ones {sizes['epochs']} times: a gap between them may be of how long "
-            "they were trained, and not of sharing alone."
-            + (
-                " The remedy of longer training shows them as often."
-                if sizes["longer"] * sizes["epochs"] == own
-                else ""
-            )
-        )
-    # two trials may be one and the same training
-    one = list(
-        {
-            (t.encoder, t.validation, *(r.accuracy.value for r in t.results)): t
-            for t in reversed(record.trials)
-            if t.num_virtual_tokens == 1 and t.group != "confirmation"
-        }.values()
-    )[::-1]
-    fallen = [t for t in one if _fallen(t)]
-    if not fallen:
-        lines.append(
-            f"In none of the {len(one)} ways tried here does the one-token adaptor collapse on "
-            "more than half of its tasks: the study's claim that one token collapses does not "
-            "hold up under this protocol."
-        )
-    else:
-        lines.append(
-            f"With one token most tasks collapse in {len(fallen)} of {len(one)} ways tried: "
-            + "; ".join(dict.fromkeys(f"{t.name} ({t.encoder})" for t in fallen))
-            + ". In the other ways half of them at most do: that one token collapses does not "
-            "hold up here as it stands, for what is changed there decides too."
-            if len(fallen) < len(one)
-            else "With one token most tasks collapse in every way tried."
-        )
-    lines += _studys_form(record) + _capacity(record)
-    lines += [_rescued(record, t) for t in record.trials if t.group == "confirmation"]
-    if record.swap:
-        followed = [row[f"answers of {row['asked']}"] for row in record.swap if row["k"] == 1]
-        if followed:
-            lines.append(
-                f"Asked about the same clips, {100 * min(followed):.0f}% or more of the answers "
-                "are of the kind that the prompt asks for, with one token."
-            )
-    return Bullets(lines)
-
-
-def _studys_form(record: MultitaskRecord) -> list[str]:
-    """The study's own claim on the study's own form: collapse at one token, undone by more."""
-    form = [t for t in record.trials if t.group == "collapse" and t.name.startswith(STUDYS_FORM)]
-    if len({t.num_virtual_tokens for t in form}) < 2:
-        return []
-    first, *more = sorted(form, key=lambda t: t.num_virtual_tokens)
-    told = "; ".join(
-        f"{_tokens(t)}: {collapsed(t)} of {len(t.results)} tasks collapse, mean over tasks "
-        f"{100 * t.mean:.1f}%"
-        for t in (first, *more)
-    )
-    lost, left = collapsed(first), min(map(collapsed, more))
-    return [
-        f"In the study's own form as far as it is known, {told}: "
-        + (
-            "no collapse there for more tokens to undo."
-            if not lost
-            else f"more tokens bring back {lost - left} of the {lost} that collapse with one, as "
-            "the study says"
-            + ("." if _fallen(first) else ", though with one token most tasks do not collapse.")
-            if left < lost
-            else "more tokens do not undo the collapse, against the study."
-        )
-    ]
-
-
-def _tokens(trial: Trial) -> str:
-    k = trial.num_virtual_tokens
-    return f"{k} token{'s' if k > 1 else ''}"
-
-
-def _capacity(record: MultitaskRecord) -> list[str]:
-    """Tokens at nearly equal parameters, each size at the learning rate best on validation."""
-    trials = [t for t in record.trials if t.group == "capacity"]
-    best = [
-        max((t for t in trials if t.num_virtual_tokens == k), key=lambda t: t.validation)
-        for k in sorted({t.num_virtual_tokens for t in trials})
-    ]
-    if len(best) < 2:
-        return []
-    first, most = best[0], max(best, key=lambda t: t.validation)
-    told = "; ".join(f"{_tokens(t)}, hidden {t.hidden}: {100 * t.mean:.1f}%" for t in best)
-    gain, sure = most.mean - first.mean, 2 * math.hypot(_error(most), _error(first))
-    return [
-        f"At nearly equal parameters, each size at the learning rate best on validation, the mean "
-        f"over tasks is {told}: "
-        + (
-            "more tokens help apart from the parameters they bring."
-            if gain > sure
-            else "more tokens do not surely help by themselves."
-        )
-    ]
-
-
-def _error(trial: Trial) -> float:
+def standard_error(trial: Trial) -> float:
     """Standard error of the mean over tasks, as if no two tasks shared an item."""
     widths = [(r.accuracy.high - r.accuracy.low) / (2 * 1.96) for r in trial.results]
     return math.hypot(*widths) / len(widths)
-
-
-def _rescued(record: MultitaskRecord, confirmed: Trial) -> str:
-    plain = next(
-        (
-            t
-            for t in record.trials
-            if t.group == "sweep"
-            and (t.encoder, t.num_virtual_tokens)
-            == (confirmed.encoder, confirmed.num_virtual_tokens)
-        ),
-        None,
-    )
-    done = served(record, confirmed)
-    late = [_title(record, t) for t in learnt(record, confirmed) if t not in done]
-    beside = f", and with nothing changed {100 * plain.mean:.1f}%" if plain else ""
-    return (
-        f"Best on validation with {_tokens(confirmed)}: {confirmed.name}. On a fresh seed "
-        f"its mean over tasks is {beside_own(record, confirmed)}{beside}; "
-        + share(record, confirmed)
-        + (f"; behind are {', '.join(late)}. " if late else ". ")
-        + _answer(record, confirmed)
-    )
-
-
-def _answer(record: MultitaskRecord, confirmed: Trial) -> str:
-    """Whether the winner reaches what was asked for."""
-    names = [r.task for r in confirmed.results]
-    wanted, with_k = f"{100 * SERVED:.0f}% of single-task accuracy", _tokens(confirmed)
-    told = []
-    for words, some, score in (
-        ("in the mean over all tasks", names, confirmed.of_own),
-        ("over those that their own adaptors learn", learnt(record, confirmed),
-         confirmed.of_learnt),
-    ):  # fmt: skip
-        share = of_own(record, confirmed, some)
-        if share is None:
-            continue
-        if score is None:  # an older record
-            told.append(f"{'yes' if share >= SERVED else 'no'} {words}, by its point estimate")
-        else:
-            yes, no = score.low >= SERVED, score.high < SERVED
-            answer = "yes" if yes else "no" if no else "not decided"
-            told.append(f"{answer} {words} ({percent(score)}%)")
-    return f"So does anything reach {wanted} with {with_k}? {'; '.join(told).capitalize()}."
