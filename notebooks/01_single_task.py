@@ -7,6 +7,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -76,6 +78,9 @@ figures.main_table(record, published)
 # %% tags=["hide-input"]
 figures.gap_table(record)
 
+# %% tags=["hide-input"]
+figures.findings(record, "gap")
+
 # %% [markdown]
 # ### How much does a random split flatter?
 
@@ -93,6 +98,9 @@ figures.splits_table(record)
 
 # %% tags=["hide-input"]
 figures.others_table(record)
+
+# %% tags=["hide-input"]
+figures.findings(record, "others")
 
 # %% [markdown]
 # ### Reported apart

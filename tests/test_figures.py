@@ -4,6 +4,7 @@ import re
 import pytest
 
 from gemb import figures, profiles, records
+from gemb.figures.single_task_findings import PARTS
 from gemb.records import MethodResult, Score, SingleTaskRecord, TaskResult, Voted
 
 
@@ -52,6 +53,11 @@ def record():
         provenance=about,
         results=[result("clothing"), result("words"), result("clothing", "random")],
     )
+
+
+def sentences(record):
+    """Every sentence, whatever part it stands in."""
+    return "\n".join(repr(figures.findings(record, part)) for part in PARTS)
 
 
 def test_the_main_table_labels_the_studys_numbers_and_the_stand_ins(record):
@@ -149,7 +155,7 @@ def test_a_task_that_nobody_reads_is_no_draw(record):
     for found in record.results:
         for one in found.methods:
             one.macro_accuracy = Score(value=0.12, low=0.05, high=0.2)
-    assert "It may cost more" not in repr(figures.findings(record))
+    assert "It may cost more" not in sentences(record)
 
 
 def test_the_same_figure_has_the_same_bytes(record):
@@ -162,20 +168,26 @@ def test_the_summary_names_the_stand_ins_and_the_profile(record):
     assert text.count("\n| ") >= 2
 
 
-def test_the_findings_say_what_the_record_says(record):
+def test_in_short_are_the_answers_alone(record):
     text = repr(figures.findings(record))
+    assert "On 2 it may cost more: Clothing classification (−5.0 points), Word-level" in text
+    assert "had not stopped rising" not in text and "Of all controls the highest" in text
+
+
+def test_the_findings_say_what_the_record_says(record):
+    text = sentences(record)
     assert "It may cost more on Clothing classification (−5.0 points), Word-level STT" in text
     assert "(−5.0 points): validation accuracy had not stopped rising" in text
     for one in record.results:
         one.history[0]["val_accuracy"] = 0.5
-    assert "may still help; the cause is not known" in repr(figures.findings(record))
+    assert "may still help; the cause is not known" in sentences(record)
     for one in record.results:
         one.voted = Voted(
             seeds=3,
             accuracy=Score(value=0.84, low=0.8, high=0.9),
             over_regression=Score(value=-0.01, low=-0.04, high=0.02),
         )
-    text = repr(figures.findings(record))
+    text = sentences(record)
     assert "a part is the scatter of single trainings" in text and "not known" not in text
     assert (
         "The 3 seeds' adaptors by vote lose at most 3 points on 2 of these 2 (Clothing "
@@ -185,12 +197,12 @@ def test_the_findings_say_what_the_record_says(record):
     record.results[0].methods.append(
         method("longer-trained adaptor", difference=Score(value=0.01, low=-0.04, high=0.05))
     )
-    text = repr(figures.findings(record))
+    text = sentences(record)
     assert "trained twice as long it is not surely better; a part is the scatter" in text
     head = method("MLP head", 0.84, difference=Score(value=-0.04, low=-0.06, high=-0.02))
     for one in record.results:
         one.methods.append(head)
-    assert "so that the vectors do not explain it" in repr(figures.findings(record))
+    assert "so that the vectors do not explain it" in sentences(record)
     assert "12.0 (2.0–22.0)% (shuffled labels" in text
 
 
@@ -203,7 +215,7 @@ def test_intervals_over_few_groups_are_said_to_be_too_narrow(record):
             m.model_copy(update={"difference": better}) if m.method == "logistic regression" else m
             for m in one.methods
         ]
-    text = repr(figures.findings(record))
+    text = sentences(record)
     assert "taken with care: Clothing classification 3.)" in text
 
 

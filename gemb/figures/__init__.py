@@ -60,7 +60,6 @@ from gemb.figures.single_task import (
     controls_table,
     cost_table,
     data_table,
-    findings,
     gap_table,
     main_frame,
     main_table,
@@ -70,6 +69,7 @@ from gemb.figures.single_task import (
     subsets_table,
     summary,
 )
+from gemb.figures.single_task_findings import findings
 from gemb.figures.single_task_plots import (
     accuracy_chart,
     confusions,
