@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +203,30 @@ def _pages(source: Path) -> list[str]:
 
 
 PUBLISHED_SUMMARY = ROOT / "book" / "records" / "summary.md"
+PUBLISHED_FINDINGS = ROOT / "book" / "records" / "findings.md"
 _MARKS = ("<!-- results: written by `gemb study` -->", "<!-- end of results -->")
+
+
+def findings(count: int = 2) -> str:
+    """The first sentences of what is published of sections 2 to 5, an item a section, Markdown."""
+    from gemb import figures, records
+
+    said: dict[str, Callable[[Any], figures.Bullets]] = {
+        "librispeech_failure": figures.evidence,
+        "esc50_transfer": figures.transfer_findings,
+        "multitask_scaling": figures.multitask_findings,
+        "open_audio_encoder": figures.audio_findings,
+    }
+    out = []
+    for notebook in notebooks():
+        experiment = notebook.stem.partition("_")[2]
+        record = records.published(records.KINDS[experiment], experiment)
+        if experiment in said and record is not None:
+            first = figures.Bullets([" ".join(said[experiment](record).lines[:count])])
+            # the page's title stands for the empty text of the link
+            line = first._repr_markdown_().removeprefix("- ")
+            out.append(f"- **[](../notebooks/{notebook.name}).** {line}\n")
+    return "".join(out)
 
 
 def write_summary() -> None:
@@ -218,6 +241,7 @@ def write_summary() -> None:
     figures.accuracy_chart(record).save(records.PUBLISHED / "single_task.png")
     figures.main_frame(record).to_csv(records.PUBLISHED / "single_task.csv", index=False)
     report.write(report.load("published"), records.PUBLISHED)
+    records.write_text(PUBLISHED_FINDINGS, findings())
     readme = ROOT / "README.md"
     before, _, rest = readme.read_text(encoding="utf-8").partition(_MARKS[0])
     _, _, after = rest.partition(_MARKS[1])

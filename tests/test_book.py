@@ -67,3 +67,5 @@ def test_markdown_of_the_readme_and_the_first_page_is_the_records():
     assert record.read_text(encoding="utf-8").strip() in (paper.ROOT / "README.md").read_text(
         encoding="utf-8"
     )
+    found = paper.findings()
+    assert paper.PUBLISHED_FINDINGS.read_text(encoding="utf-8") == found and found.count("\n") == 4

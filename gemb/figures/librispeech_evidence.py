@@ -104,7 +104,7 @@ def _through(setups: Sequence[SpeechResult]) -> str:
     low = max((r.bits.low for r in bits if r.bits), default=0.0)
     if bits and low < BARELY:
         told += ", and barely there"
-    return told + f"; an answer surely shares more words with it in {len(words)}."
+    return told + f"; an answer surely shares more words with it in {len(words) or 'none'}."
 
 
 def _in_the_vector(record: OpenVocabularyRecord) -> Iterator[str]:
