@@ -290,13 +290,13 @@ def _open(found: Records) -> Iterator[Row]:
         yield Row(
             fluent,
             "examples, LibriSpeech",
-            f"{speech.nats(least)} nats a token more expected than what was said, at the least "
-            f"({name})",
+            f"to the language model without virtual tokens {speech.nats(least)} nats a token more "
+            f"probable than the sentences said, where that is least ({name})",
             data,
             encoder,
             "reproduced" if len(readable) == len(told) else "not reproduced",
-            "ordinary to the blind language model, which is the judge and wrote them, always the "
-            f"likeliest token; not surely less in {len(readable)} of {len(told)} set-ups",
+            f"in {len(readable)} of {len(told)} set-ups not surely less probable to it than real "
+            "sentences; a lenient judge, for the same model wrote them, always the likeliest token",
         )
     else:
         yield _not_run(fluent, "examples, LibriSpeech", "not measured in this record")
@@ -312,7 +312,8 @@ def _open(found: Records) -> Iterator[Row]:
             data,
             encoder,
             "not reproduced" if some else "reproduced",
-            f"any two sentences share some; surely more in {some} of {len(measured)} set-ups",
+            "any two sentences share some words; with its own sentence an answer surely shares "
+            f"more than with others in {some} of {len(measured)} set-ups",
         )
     else:
         yield _not_run(none, "no word overlap, LibriSpeech", "not measured in this record")
@@ -391,8 +392,8 @@ def _clusters(record: OpenVocabularyRecord, claim: str, study: str, data: str) -
             f"nearest class mean of the same vectors knows {percent(asked.class_mean)}%"
         )
     if len(rows) > 1 and rows[-1].epochs < rows[0].epochs:
-        told += "; the more sentences, the less often each was heard: " + ", ".join(
-            f"{r.epochs} times of {r.sentences}" for r in rows
+        told += "; the more sentences, the less often each clip was heard: " + ", ".join(
+            f"of {r.sentences} {'once' if r.epochs == 1 else f'{r.epochs} times'}" for r in rows
         )
     return Row(
         claim,
@@ -512,6 +513,11 @@ def _shared(found: Records) -> Iterator[Row]:
             if right and not lost
             else "not reproduced",
             ("" if k == 1 or lost else "nothing had collapsed with 1 token that could come back; ")
+            + (
+                f"{len(works)} of {count} are not most; "
+                if k == 32 and len(works) <= count / 2
+                else ""
+            )
             + f"mean over tasks {multitask.beside_own(record, trial)}"
             + _confirmed(record, trial)
             + _as_the_study(record, k),

@@ -53,9 +53,9 @@ figures.findings(record)
 # and the end of the turn, with every weight of the language model frozen. The epoch kept is the
 # one best on validation items. Answers are decoded greedily and count as right if they equal the
 # truth after Unicode and case normalisation. The **leak-free** split keeps whole groups apart
-# (stamps, speakers, voices, fonts), the study's own protocol is a **random fifth**. Intervals are
-# 95% bootstrap intervals over groups. The baselines see the same vectors, the same training items
-# and the same standardisation, and are tuned on the same validation items.
+# (stamps, speakers, voices, fonts); the protocol of the study that is rerun is a **random fifth**.
+# Intervals are 95% bootstrap intervals over groups. The baselines see the same vectors, the same
+# training items and the same standardisation, and are tuned on the same validation items.
 
 # %% tags=["hide-input"]
 figures.data_table(record)

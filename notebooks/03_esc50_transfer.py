@@ -62,8 +62,10 @@ figures.binding_table(record)
 # %% [markdown]
 # ## Sounds, answered by the pictures' adaptor
 #
-# The adaptor is trained as in section 1 on pictures of ten categories and never meets a sound. Six
-# of the categories have sounds. The categories are unequal, so macro accuracy is what counts.
+# The adaptor is trained as in section 1 on pictures of ten categories (section 1's objects) and
+# never meets a sound. Six of the categories have sounds; fish, fruit, vegetables and flowers have
+# none, and may be answered all the same. The categories are unequal, so macro accuracy is what
+# counts.
 
 # %% tags=["hide-input"]
 figures.transfer_table(record)

@@ -26,7 +26,8 @@
 # Here one adaptor is trained on the items of all tasks at once, with up to 32 virtual tokens,
 # beside each task's own adaptor on the same items; that one may make more epochs, for with so few
 # items it would else take too few steps to learn. Words and sentences are asked for by the same
-# prompt: these two the vector alone tells apart. **Seven of the eight datasets are stand-ins**
+# prompt: these two the vector alone tells apart. A task has fewer training items than in section 1,
+# so that scores lie below that section's. **Seven of the eight datasets are stand-ins**
 # (section 1 names them).
 
 # %% tags=["parameters"]

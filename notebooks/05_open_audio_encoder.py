@@ -80,7 +80,7 @@ figures.audio_pairs_table(record)
 # trains all but the audio encoders and the word embeddings at once, without alignment, for as many
 # steps as those two stages have together: its language model is trained for longer than theirs. It
 # has ten layers or five, and never all thirty, which would take the longest, for one row. To tell
-# alignment from longer training, the study has one more combined model, an ablation, trained for as
+# alignment from longer training, the profile `study` has one more combined model, trained for as
 # many steps as theirs are; another takes the last token's state in place of the mean. The baselines
 # are asked the same: chance, and one draw of random vectors; the AudioSet classes that YAMNet
 # hears, and the words that Moonshine writes down, each as MiniLM reads them; and linear heads on

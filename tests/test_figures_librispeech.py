@@ -117,8 +117,14 @@ def test_in_short_are_the_answers_alone(record):
     assert "own vector than with another's in 4 of 4 set-ups; an answer surely shares" in text
     assert "where there are 10, 300 of them, and of 40 never trained on none is ever right" in text
     assert "does hold frequent words: a linear probe finds them with AUC 70.0" in text
-    assert "gains the vector of the text surely (5.0" in text
-    assert "the vector of the speech not surely (3.0" in text
+    assert "From 300 to 3,000 training sentences the vector of the text surely gains (5.0" in text
+    assert "the vector of the speech does not surely gain (3.0" in text
+    assert "trained on no further" not in text
+    for p in record.curve[2:]:
+        p.n_train //= 2
+    assert "it was trained on no further" in repr(figures.evidence(record))
+    for p in record.curve[2:]:
+        p.n_train *= 2
     assert "At 3,000 sentences unpooled frames are surely better" in text
     record.recognition[0].unseen = score(0.2)
     record.probes[0].auc = score(0.5)
@@ -171,7 +177,9 @@ def test_what_was_trained_longer_stands_beside_the_curves_and_decides(record):
     record.curve[1].passes = 10_000
     record.curve.append(point("text", 300, 8, passes=10_000).model_copy(update={"longer": True}))
     text = sentences(record)
-    assert "300 sentences seen 90 times instead of 30 save 20.0 (19.0–21.0) bits" in text
+    assert (
+        "300 sentences, each clip seen 90 times instead of 30, save 20.0 (19.0–21.0) bits" in text
+    )
     assert "are right in 90.0 (88.0–92.0)% instead of 60.0 (58.0–62.0)%: exact match gains" in text
     assert "300 sentences with as many steps (10,000 passes) reach 8.0" in text
     assert "the steps alone are 20% of the way up from 5.0" in text  # 5, then 8, of 20
@@ -196,7 +204,7 @@ def test_bits_decide_where_exact_match_hardly_moves(record):
     first.n_known = 0  # as in older records: as many as are tested, at most
     assert "for 150 were asked" in sentences(record)
     record.recognition[-1].known = score(0.9)
-    assert "how often each was seen is what decides. " in sentences(record)
+    assert "the longer training is what decides. " in sentences(record)
     record.recognition[-1].known, record.recognition[-1].bits = score(0.01), first.bits
     assert "no sure gain. " in sentences(record)
 

@@ -201,11 +201,11 @@ def test_the_routes_stand_beside_the_baselines_with_intervals(record):
 
 def test_sentences_follow_the_numbers(record):
     text = sentences(record)
-    assert "cvR@5 65.0% in the mean of subsets and directions" in text
-    assert "linear heads, gets 45.0%" in text
+    assert "among its first five (cvR@5) for 65.0% of test queries" in text
+    assert "linear heads, does for 45.0%" in text
     assert (
         "beside the baseline that is best there: speech 65.0%, linear heads 45.0% (surely better "
-        "in 1 of 2); sounds 65.0%, random 15.0% (surely worse in 1 of 2)." in text
+        "one way); sounds 65.0%, random 15.0% (surely worse one way)." in text
     )
     assert "the fewest lose 10.0 points" in text
     assert "does not survive pruning: in the mean of subsets" in text
@@ -443,7 +443,7 @@ def test_subsets_are_answered_with_yes_or_no(record):
         if g.question == BEATS and g.subset != MEAN:
             g.audio_to_text = at(-0.2)
     text = sentences(record)
-    assert "the linear heads? Combined, 10 layers: surely not on sounds." in text
+    assert "the linear heads? Combined, 10 layers: surely worse on sounds." in text
 
 
 def test_players_stand_beside_searches_where_the_clip_is_released(record):

@@ -72,7 +72,7 @@ def test_the_main_table_names_the_default_chance_and_the_studys_number(record):
 def test_sentences_follow_the_numbers(record):
     text = repr(figures.transfer_findings(record))
     assert "understands some of the sounds without having met any" in text
-    assert "which is chance" in text and "loses 10.0 points, though the intervals overlap" in text
+    assert "which is chance" in text and "10.0 points more than the way through" in text
     assert "Not run: CIFAR-10 to ESC-50, for it needs the official data." in text
     results = record.transfers[0].results
     results[0] = results[0].model_copy(update={"macro": at(0.34)})

@@ -102,7 +102,9 @@ def category_table(record: TransferRecord) -> Shown:
             "items": r.items,
             "groups": r.groups,
             "accuracy": percent(r.accuracy),
-            "log-prob. of the answers": f"{r.logprob:.2f}".replace("-", "−"),
+            "mean log-probability of an answer's tokens, nats": f"{r.logprob:.2f}".replace(
+                "-", "−"
+            ),
             "answers": "; ".join(f"{t} {100 * n:.0f}%" for t, n in r.said),
         }
         for transfer in record.transfers
@@ -154,8 +156,8 @@ def binding_table(record: TransferRecord) -> Shown:
         {
             "kind of pair": kind,
             "pairs": f"{scores['pairs']:.0f}",
-            "class names alone": f"{100 * scores['posteriors']:.1f}",
-            "with trained heads": f"{100 * scores['trained']:.1f}",
+            "posteriors: class names alone": f"{100 * scores['posteriors']:.1f}",
+            "trained: with heads": f"{100 * scores['trained']:.1f}",
         }
         for kind, scores in record.validation.items()
     ]
@@ -201,9 +203,8 @@ def _findings(transfer: Transfer) -> Iterator[str]:
             + (
                 "which is chance: the space carries the transfer."
                 if inside
-                else "below chance, for whatever is asked it may name categories that none of the "
-                f"{transfer.tested_on} has{_alike(disjoint.macro)}: the space carries the "
-                "transfer. (So may controls that are below chance in the table.)"
+                else "below chance, for it may name categories that none of the "
+                f"{transfer.tested_on} has{_alike(disjoint.macro)}: the space carries the transfer."
                 if disjoint.macro.high < chance
                 else "whose interval does not hold chance: some answers are biased."
             )
@@ -213,9 +214,10 @@ def _findings(transfer: Transfer) -> Iterator[str]:
         gap = main.macro.value - direct.macro.value
         apart = main.macro.low > direct.macro.high or direct.macro.low > main.macro.high
         yield (
-            f"The nearest category name in the same space gets {percent(direct.macro)}%, so the "
-            f"way through the adaptor and the language model {'gains' if gap > 0 else 'loses'} "
-            f"{abs(100 * gap):.1f} points{'' if apart else ', though the intervals overlap'}."
+            f"The nearest category name in the same space gets {percent(direct.macro)}%, "
+            f"{abs(100 * gap):.1f} points {'less' if gap > 0 else 'more'} than the way through "
+            "the adaptor and the language model, by point estimates"
+            f"{'' if apart else ' whose intervals overlap'}."
             + (
                 " The space has AudioSet's class names in it, which name some of the categories."
                 if transfer.encoder.startswith("open-bound")

@@ -125,17 +125,24 @@ def _in_the_vector(record: OpenVocabularyRecord) -> Iterator[str]:
 
 def _on_curves(record: OpenVocabularyRecord) -> Iterator[str]:
     """Of which vectors more sentences or steps surely bring more, and whether frames help."""
-    told = []
+    last = 0
     for arm in ("text", "audio"):
         points = points_of(record, arm)
         if len(points) > 1:
-            surely = "surely" if _above(points[-1].bits, points[0].bits) else "not surely"
-            told.append(
-                f"the {ARMS[arm][0]} {surely} ({plain(points[0].bits)} to "
-                f"{plain(points[-1].bits)} bits a sentence)"
+            first, most = points[0], points[-1]
+            surely = "surely gains" if _above(most.bits, first.bits) else "does not surely gain"
+            yield (
+                f"From {first.n_train:,} to {most.n_train:,} training sentences the "
+                f"{ARMS[arm][0]} {surely} ({plain(first.bits)} to {plain(most.bits)} bits a "
+                "sentence)"
+                + (
+                    "; it was trained on no further, so that whether more would help it is not "
+                    "known."
+                    if most.n_train < last
+                    else "."
+                )
             )
-    if told:
-        yield f"From more sentences or more steps gains {', '.join(told)}."
+            last = most.n_train
     pair = _frames_beside(record)
     if pair:
         frames, audio = pair
@@ -159,6 +166,10 @@ def _frames_beside(record: OpenVocabularyRecord) -> tuple[CurvePoint, CurvePoint
 def _above(a: Score, b: Score) -> bool:
     """Whether the intervals are apart, ``a`` above ``b``."""
     return a.low > b.high
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def at_most(score: Score, items: int) -> float:
@@ -269,8 +280,8 @@ def _recognition(record: OpenVocabularyRecord) -> list[str]:
             if learnt
             else "not surely recognised in unseen voices"
         )
-        + f" ({percent(first.known)}% of {first.sentences}, each clip seen {first.epochs} times; "
-        f"{percent(last.known)}% of {last.sentences}, {last.epochs} times). "
+        + f" ({percent(first.known)}% of {first.sentences}, each clip seen {_times(first.epochs)}; "
+        f"{percent(last.known)}% of {last.sentences}, each clip seen {_times(last.epochs)}). "
         f"The nearest class mean of the same vectors gets {percent(first.class_mean)}% and "
         f"{percent(last.class_mean)}%. "
     )
@@ -310,8 +321,8 @@ def _longer(record: OpenVocabularyRecord) -> str:
             up_to = at_most(base.known, asked)
             more_right = more.known.low > up_to
             out += (
-                f"{more.sentences} sentences seen {more.epochs} times instead of {base.epochs} "
-                f"save {plain(more.bits)} bits each by their own vectors instead of "
+                f"{more.sentences} sentences, each clip seen {_times(more.epochs)} instead of "
+                f"{base.epochs}, save {plain(more.bits)} bits each by their own vectors instead of "
                 f"{plain(base.bits)}, and are right in {percent(more.known)}% instead of "
                 f"{percent(base.known)}%"
                 + (
@@ -320,9 +331,9 @@ def _longer(record: OpenVocabularyRecord) -> str:
                     else ": "
                 )
                 + (
-                    "how often each was seen is what decides. "
+                    "the longer training is what decides. "
                     if _above(more.bits, base.bits) and more_right
-                    else "by bits how often each was seen is what decides, but exact match hardly "
+                    else "by bits the longer training is what decides, but exact match hardly "
                     "moves. "
                     if _above(more.bits, base.bits)
                     else "exact match gains by it, and bits not surely. "

@@ -37,10 +37,14 @@ def _short(record: MultitaskRecord) -> Iterator[str]:
     """The answers to what the section asks."""
     headline = record.encoders[0]
     sweep = _sweep(record, headline)
+    epochs, own = record.provenance.settings["multitask"]["epochs"], own_epochs(record)
+    oftener = f"up to {own} times" if own else "more often where they are few"
     yield (
-        f"On {headline} one adaptor for all {len(sweep[0].results)} tasks reaches in the mean over "
-        f"them {', '.join(f'{100 * t.mean:.1f}% with {t.name}' for t in sweep)}; the tasks' own "
-        f"adaptors reach {100 * _own_mean(record, sweep[0]):.1f}%."
+        f"One adaptor for all {len(sweep[0].results)} tasks, shown each item {epochs} "
+        f"time{'s' if epochs > 1 else ''}, reaches in the mean over them "
+        f"{', '.join(f'{100 * t.mean:.1f}% with {t.name}' for t in sweep)} (encoder {headline}); "
+        f"the tasks' own adaptors, shown their items {oftener}, reach "
+        f"{100 * _own_mean(record, sweep[0]):.1f}%."
     )
     yield _where_it_collapses(record)
     yield from _capacity(record)
@@ -134,11 +138,13 @@ def _where_it_collapses(record: MultitaskRecord) -> str:
         )
     if len(down) == len(one):
         return "With one token most tasks collapse in every way tried."
+    most = max((t for t in one if t not in down), key=collapsed)
     return (
-        f"With one token most tasks collapse in {len(down)} of {len(one)} ways tried: "
+        "With one token more than half of the tasks collapse (nearly all answers alike, or nearly "
+        f"none a label) in {len(down)} of {len(one)} ways of training tried: "
         + "; ".join(dict.fromkeys(f"{t.name} ({t.encoder})" for t in down))
-        + ". In the other ways half of them at most do: that one token collapses does not "
-        "hold up here as it stands, for what is changed there decides too."
+        + f". In the others at most {collapsed(most)} of {len(most.results)} do: one token alone "
+        "does not make a shared adaptor collapse here, how it is trained decides too."
     )
 
 
@@ -238,6 +244,7 @@ def _answer(record: MultitaskRecord, confirmed: Trial) -> str:
             answer = "yes" if yes else "no" if no else "not decided"
             told.append(f"{answer} {words} ({percent(score)}%)")
     return (
-        f"Does what is best on validation, {confirmed.name}, reach {wanted} with {with_k}? "
+        f"Does the best with {with_k} on validation, “{confirmed.name}”, reach {wanted}, of own "
+        "adaptors of one token? "
         f"{'; '.join(told).capitalize()}."
     )

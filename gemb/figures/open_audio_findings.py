@@ -50,10 +50,11 @@ def _short(record: AudioEncoderRecord) -> Iterator[str]:
     gain = _mean_gain(record, best.name, bar.name)
     paired = f"a paired difference of {_points(gain)}" if gain else "no paired interval"
     yield (
-        f"The best route on validation pairs, text-only aside, is “{best.name}”, {best.layers} "
-        f"layers and {millions(best.parameters)} million parameters: cvR@5 {100 * best.mean:.1f}% "
-        f"in the mean of subsets and directions of the test, where the best baseline, {bar.name}, "
-        f"gets {100 * bar.mean:.1f}% ({paired})."
+        f"The route best on validation pairs, text-only aside, “{best.name}” "
+        f"({millions(best.parameters)} million parameters), finds a right text or sound among its "
+        f"first five (cvR@5) for {100 * best.mean:.1f}% of test queries, in the mean of kinds of "
+        f"pairs and of both ways; the best baseline, {bar.name}, does for "
+        f"{100 * bar.mean:.1f}% ({paired})."
     )
     yield from _by_subset(record, best)
     beats = [g for g in record.gains if g.question.startswith(_ON_ROUTES[0])]
@@ -254,11 +255,11 @@ def _mean_gain(record: AudioEncoderRecord, model: str, over: str) -> Gain | None
 def _on_each(gains: Sequence[Gain]) -> str:
     """A yes or a no for each subset: one that is sure in both directions."""
     short = SUBSETS | {"caption": "captions in an unknown voice", KNOWN: "captions in known voices"}
-    answers: dict[str, list[str]] = {"yes": [], "surely not": [], "not surely": []}
+    answers: dict[str, list[str]] = {"yes": [], "surely worse": [], "not surely": []}
     for g in (g for g in gains if g.subset != MEAN):
         both = (g.text_to_audio, g.audio_to_text)
         yes, no = all(s.low > _SURELY for s in both), all(s.high < -_SURELY for s in both)
-        answers["yes" if yes else "surely not" if no else "not surely"].append(short[g.subset])
+        answers["yes" if yes else "surely worse" if no else "not surely"].append(short[g.subset])
     return "; ".join(f"{a} on {', '.join(names)}" for a, names in answers.items() if names)
 
 
@@ -371,7 +372,10 @@ def _by_subset(record: AudioEncoderRecord, best: AudioModel) -> Iterator[str]:
         gains = (g.text_to_audio, g.audio_to_text)
         better = sum(s.low > _SURELY for s in gains)
         worse = sum(s.high < -_SURELY for s in gains)
-        sure = [f"surely {w} in {n} of 2" for w, n in (("better", better), ("worse", worse)) if n]
+        ways = {1: "one way", 2: "both ways"}
+        sure = [
+            f"surely {word} {ways[n]}" for word, n in (("better", better), ("worse", worse)) if n
+        ]
         told.append(
             f"{SUBSETS[g.subset]} {100 * best.on(g.subset).mean:.1f}%, {bar.name} "
             f"{100 * bar.on(g.subset).mean:.1f}% ({' and '.join(sure) or 'neither is sure'})"
@@ -379,7 +383,7 @@ def _by_subset(record: AudioEncoderRecord, best: AudioModel) -> Iterator[str]:
     known = any(s.subset == KNOWN for s in best.scores)
     if told:
         yield (
-            "On each subset, beside the baseline that is best there: "
+            "By kind of pair, beside the baseline that is best there: "
             + "; ".join(told)
             + (f". Means leave out the {SUBSETS[KNOWN]}." if known else ".")
         )

@@ -178,7 +178,14 @@ def provenance_table(record: Recorded) -> Shown:
     seeds = ", ".join(map(str, about.settings["seeds"]))
     if note := _SEEDS.get(record.experiment):
         seeds = note.format(first=about.settings["seeds"][0], all=seeds)
+    by_task = "; ".join(
+        f"{name} {', '.join(f'{task} {n:g}' for task, n in about.settings[key].items())}"
+        for name, key in (("epochs", "epochs_by_task"), ("noise", "noise_by_task"))
+        if about.settings.get(key) and record.experiment == "single_task"
+    )
     adaptor, minutes = "adaptor", "minutes, with what was reused"
+    if record.experiment not in ("single_task", "open_audio_encoder"):
+        minutes = "minutes of the last call, without trainings that it read back"
     if record.experiment == "open_audio_encoder":
         adaptor = "adaptor, of section 1's tasks"  # in its last part alone
         minutes = "minutes of the last call, with the trainings that it read back"
@@ -192,6 +199,7 @@ def provenance_table(record: Recorded) -> Shown:
         (minutes, f"{about.seconds / 60:.1f}"),
         ("seeds", seeds),
         (adaptor, ", ".join(f"{k} {v}" for k, v in about.settings["training"].items())),
+        *([("what differs by task", by_task)] if by_task else []),
         *([("what differs in this section", own)] if own else []),
         ("packages", ", ".join(f"{k} {v}" for k, v in about.packages.items())),
         ("manifests", ", ".join(f"{k} {v[:8]}" for k, v in about.manifests.items())),

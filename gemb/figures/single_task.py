@@ -185,8 +185,10 @@ def summary(record: SingleTaskRecord) -> str:
         "",
         "Logistic regression reads the same vectors without a language model. Stand-in data are "
         "not the study's: the last column is for orientation, not for comparison. "
-        f"Leak-free split, profile `{about.profile}`, encoder `{about.encoder}`, language "
-        f"model `{about.llm}`, {len(about.settings['seeds'])} seed(s), {about.finished}.",
+        "Leak-free split (of digits there is none: a fixed random one)."
+        f"{_few_groups(record, 'leak-free')} Profile `{about.profile}`, encoder "
+        f"`{about.encoder}`, language model `{about.llm}`, {len(about.settings['seeds'])} seed(s), "
+        f"{about.finished}.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -203,7 +205,9 @@ def gap_table(record: SingleTaskRecord) -> Shown:
             {
                 "task": title_of(result),
                 "adaptor − logistic regression": percent(regression.difference),
-                "at most 3 points, or more than 6 excluded": "yes" if small_gap(result) else "no",
+                "loss at most 3 points, or more than 6 excluded": "yes"
+                if small_gap(result)
+                else "no",
                 "adaptor − MLP head": percent(head.difference) if head else "–",
                 "training loss, last epoch": f"{loss_of(result):.2f}",
                 "validation, the last epoch but one to the last": " to ".join(

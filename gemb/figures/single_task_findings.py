@@ -28,19 +28,21 @@ def _short(record: SingleTaskRecord) -> Iterator[str]:
     close = [r for r in known if small_gap(r) and r not in better]
     if better:
         yield (
-            "The adaptor is surely better than logistic regression on the same vectors on "
-            f"{', '.join(_gap(r) for r in better)}.{_warning(better)}"
+            "Against logistic regression on the same vectors, in points, the adaptor is surely "
+            f"better on {', '.join(_gap(r) for r in better)}.{_warning(better)}"
         )
     if close:
         yield (
-            f"On {len(close)} of the {'other ' if better else ''}{len(known) - len(better)} tasks "
-            "going through the language model costs at most 3 points against logistic regression, "
-            "or a loss of more than 6 is excluded: "
-            f"{', '.join(_gap(r) for r in close)}."
+            "It loses at most 3 points by its point estimate, or a loss of more than 6 is excluded "
+            f"by the interval, on {', '.join(_gap(r) for r in close)}."
         )
     rest = [r for r in known if r not in better and r not in close]
-    if rest:
-        yield f"On {len(rest)} it may cost more: {', '.join(_gap(r) for r in rest)}."
+    worse = [r for r in rest if _surely_worse(r)]
+    unsure = [r for r in rest if r not in worse]
+    if worse:
+        yield f"It is surely worse on {', '.join(_gap(r) for r in worse)}.{_warning(worse)}"
+    if unsure:
+        yield f"It may cost more on {', '.join(_gap(r) for r in unsure)}."
     by_task = {r.task: r for r in fixed}
     if "scene-text" in by_task and (ocr := method_of(by_task["scene-text"], "packaged OCR")):
         result = by_task["scene-text"]
@@ -56,9 +58,11 @@ def _short(record: SingleTaskRecord) -> Iterator[str]:
     controls = [(r, c) for r in fixed for c in r.controls]
     about = record.provenance.settings
     if controls:
+        asked = [tasks.get(r.task).title for r, _ in controls]
         result, top = max(controls, key=lambda rc: rc[1].accuracy.value)
         yield (
-            f"Of all controls the highest is {percent(top.accuracy)}% ({top.method}, "
+            f"Of all controls, run on {' and '.join(dict.fromkeys(asked))}, the highest is "
+            f"{percent(top.accuracy)}% ({top.method}, "
             f"{tasks.get(result.task).title}), where always giving the most frequent answer gets "
             f"{percent(result.method('majority').accuracy, False)}%."
             + (
@@ -95,16 +99,17 @@ def _on_gap(record: SingleTaskRecord) -> Iterator[str]:
         if not small_gap(result):
             reasons.setdefault(_why(result), []).append(result)
     for why, those in reasons.items():
-        yield f"It may cost more on {', '.join(_gap(r) for r in those)}: {why}."
+        yield f"It loses on {', '.join(tasks.get(r.task).title for r in those)}: {why}."
     if voted:
         near = [r for r, v in voted if v.over_regression.value >= -0.03]
         each = ", ".join(
             f"{tasks.get(r.task).title} {percent(v.over_regression)}" for r, v in voted
         )
         yield (
-            f"The {voted[0][1].seeds} seeds' adaptors by vote lose at most 3 points on {len(near)} "
-            f"of these {len(voted)} ({each}): what the vote gains is the scatter of single "
-            "trainings, which logistic regression, whose best fit is one, does not have."
+            f"By point estimate the {voted[0][1].seeds} seeds' adaptors by vote lose at most 3 "
+            f"points on {len(near)} of these {len(voted)}, though more is not excluded ({each}): "
+            "what the vote gains is the scatter of single trainings, "
+            " which logistic regression, whose best fit is one, does not have."
         )
 
 
@@ -151,7 +156,7 @@ def _known(record: SingleTaskRecord) -> list[TaskResult]:
 def _gap(result: TaskResult) -> str:
     difference = result.method("logistic regression").difference
     plus = "+" if difference is not None and difference.value > 0 else ""
-    return f"{tasks.get(result.task).title} ({plus}{percent(difference, False)} points)"
+    return f"{tasks.get(result.task).title} {plus}{percent(difference)}"
 
 
 def _why(result: TaskResult) -> str:
@@ -196,6 +201,11 @@ def _reads(result: TaskResult) -> bool:
     """Whether the adaptor or logistic regression is surely above one answer to all, by macro."""
     both = result.method("adaptor"), result.method("logistic regression")
     return any(m.macro_accuracy.low > 1 / len(result.classes) for m in both)
+
+
+def _surely_worse(result: TaskResult) -> bool:
+    difference = result.method("logistic regression").difference
+    return difference is not None and difference.high < 0
 
 
 def _surely_better(result: TaskResult) -> bool:
