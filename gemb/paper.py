@@ -208,7 +208,7 @@ _MARKS = ("<!-- results: written by `gemb study` -->", "<!-- end of results -->"
 
 
 def findings(count: int = 2) -> str:
-    """The first sentences of what is published of sections 2 to 5, an item a section, Markdown."""
+    """What is published of sections 2 to 5, the first lines of each in short, as Markdown."""
     from gemb import figures, records
 
     said: dict[str, Callable[[Any], figures.Bullets]] = {
@@ -220,8 +220,10 @@ def findings(count: int = 2) -> str:
     out = []
     for notebook in notebooks():
         experiment = notebook.stem.partition("_")[2]
+        if experiment not in said:
+            continue
         record = records.published(records.KINDS[experiment], experiment)
-        if experiment in said and record is not None:
+        if record is not None:
             first = figures.Bullets([" ".join(said[experiment](record).lines[:count])])
             # the page's title stands for the empty text of the link
             line = first._repr_markdown_().removeprefix("- ")

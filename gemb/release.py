@@ -50,6 +50,14 @@ def _prepared(folder: Path | None = None) -> tuple[list[single_task.Prepared], s
     return prepared, slug
 
 
+def _sounds() -> list[Item]:
+    """What section 3 asks about, from raw data."""
+    loaded = load_dataset(esc50_transfer.SOUNDS)
+    if loaded.source != "raw":
+        raise ReleaseError(f"raw data are missing for {esc50_transfer.SOUNDS}: {loaded.why}")
+    return loaded.items
+
+
 def _with_measures(task: str, items: list[Item]) -> list[Item]:
     """Items whose ``meta`` holds what a baseline measures on the media."""
     name = measured.OF_TASK.get(task)
@@ -70,7 +78,7 @@ def write(folder: Path = released.FOLDER) -> None:
         p.task.name: _with_measures(p.task.name, [i for i in p.items if i.media.key in vectors])
         for p in prepared
     }
-    sounds = load_dataset(esc50_transfer.SOUNDS).items
+    sounds = _sounds()
     heard, _ = runs.embedded(sounds, encoders.load(esc50_transfer.DISJOINT), "raw", "sounds")
     sounds = [i for i in sounds if i.media.key in heard.vectors]
     where = {p.task.name: places(p.folds["leak-free"]) for p in prepared}
@@ -202,14 +210,15 @@ def rebuild(folder: Path = released.FOLDER) -> Iterator[str]:
         fresh = Path(name)  # empty stores: nothing compares with itself
         prepared, slug = _prepared(fresh)
         made = [(p.task.name, slug, p.embedded.vectors) for p in prepared]
-        sounds = load_dataset(esc50_transfer.SOUNDS).items
+        sounds = _sounds()
         pictures = next(p.items for p in prepared if p.task.name == esc50_transfer.PICTURES)
         for encoder in map(encoders.load, (esc50_transfer.DISJOINT, *esc50_transfer.SHARED)):
             sides = {esc50_transfer.SOUNDS: sounds}
             if encoder.identity().slug != slug:  # the tasks' own has been asked about the pictures
                 sides[esc50_transfer.PICTURES] = pictures
             for filed, items in sides.items():
-                found, _ = runs.embedded(items, encoder, "raw", f"embedding {filed}", fresh)
+                label = f"embedding {filed}, {encoder.identity().slug}"
+                found, _ = runs.embedded(items, encoder, "raw", label, fresh)
                 made.append((filed, encoder.identity().slug, found.vectors))
     for filed, slug, vectors in made:
         items = released.items(filed, folder)

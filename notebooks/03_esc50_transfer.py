@@ -7,8 +7,6 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -53,8 +51,9 @@ figures.transfer_findings(record)
 # answers** (bird, insect, vehicle, …), so that much is given to the space from outside. `trained`
 # adds a linear map of the features, fitted by symmetric InfoNCE to captioned stamps, their sounds,
 # and spoken sentences, from which the tested categories and every stamp of the objects task were
-# left out (`data_manifests/released/bound-heads.json` lists the stamps and all words; a few come
-# near a category: jets, moths, vessels). A text is its MiniLM vector in both.
+# left out (`data_manifests/released/bound-heads.json` lists the stamps and all words; of the 400
+# sentences single ones say chicken, moths, horseback, jets or vessels). A text is its MiniLM
+# vector in both.
 
 # %% tags=["hide-input"]
 figures.binding_table(record)

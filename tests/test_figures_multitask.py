@@ -4,7 +4,7 @@ import pytest
 
 from gemb import figures, profiles, records
 from gemb.figures import multitask_scaling as section
-from gemb.figures.multitask_findings import PARTS
+from gemb.figures.multitask_scaling_findings import PARTS
 from gemb.records import MultitaskRecord, Score, SharedTask, Trial
 
 TASKS = ("words", "clothing", "digits")
@@ -100,8 +100,8 @@ def test_the_findings_say_when_it_collapses_and_what_was_confirmed(record):
         "nothing changed 75.7%; 2 of" in text
     )
     assert (
-        "with 1 token on validation, “twice as long”, reach 95% of single-task accuracy, of own "
-        "adaptors of one token? No in the mean over all tasks, by its point estimate; no" in text
+        "with 1 token on validation is “twice as long”. Does it reach 95% of single-task "
+        "accuracy? No in the mean over all tasks, by its point estimate; no" in text
     )
     assert "behind are Digit" in text
     assert "90% or more of the answers are of the kind" in text

@@ -182,8 +182,8 @@ def test_in_short_are_the_answers_alone(record):
     text = "\n".join(short)
     assert "(no paired interval)" in text  # an earlier record has none
     assert "Does module combination beat the linear heads? Combined, 10 layers: not surely" in text
-    assert "Put to use: routing spoken commands it is not surely better" in text
-    assert "labelling sounds it is surely better than chance" in text
+    assert "Put to use: at routing spoken commands the best route's model is not surely" in text
+    assert "at labelling sounds surely better than chance" in text
     assert "for 12 steps of 32 pairs at most" in text
     record.gains += gains("Does the best route lead", "full", "linear heads", 0.2)
     assert "(a paired difference of 20.0 (15.0–25.0) points text to audio and" in sentences(record)
@@ -220,8 +220,8 @@ def test_sentences_follow_the_numbers(record):
     assert "teaches about texts, and the retrieval of clips follows in 1 of 2 directions" in text
     assert "Batches after the same 10 steps: 32 30.0%, 64 35.0%" in text
     assert (
-        "section 1's adaptor answers words 70.0 (65.0–75.0)% from its vectors and 80.0 "
-        "(75.0–85.0)% from those of open-concat." in text
+        "section 1's adaptor answers words 70.0 (65.0–75.0)% from the best route's vectors and "
+        "80.0 (75.0–85.0)% from those of open-concat." in text
     )
     # in short, and before the first comparison that answers it
     assert text.count("Does module combination beat the linear heads?") == 2
@@ -380,7 +380,7 @@ def test_a_batch_size_that_falls_back_is_named(record):
     assert "Within these 10 steps the scores do not fall back" in sentences(record)
 
 
-def test_an_ablation_above_the_best_route_is_sentences(record):
+def test_an_ablation_above_the_best_route_is_said(record):
     assert "an ablation" not in sentences(record)
     record.batches[-1].score = 0.7
     text = sentences(record)

@@ -66,7 +66,7 @@ def fetch(
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="only say what there is")] = False,
     rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="make the released files again and compare")
+        bool, typer.Option("--rebuild", help="make the released vectors again and compare")
     ] = False,
 ) -> None:
     """Fetch pretrained parts and data, each checked against its checksum.

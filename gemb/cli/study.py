@@ -69,7 +69,7 @@ def make_paper(
 def _say_costs(profile: profiles.Profile, notebook: str | None = None) -> None:
     """What is going to be downloaded and where it will lie, and where the LLM is going to run.
 
-    Of one notebook, or of all; how long one takes it says itself when it has begun.
+    Of one notebook, or of all.
     """
     from gemb.data import fetch as fetching
     from gemb.device import best_device, best_dtype, describe
@@ -78,7 +78,8 @@ def _say_costs(profile: profiles.Profile, notebook: str | None = None) -> None:
     duration = f" ({profile.duration})" if profile.duration and not notebook else ""
     typer.echo(f"profile {profile.name}: {profile.purpose}{duration}")
     device = best_device()
-    typer.echo(f"language model: {profile.llm}, {describe(best_dtype(device), device)}")
+    llm = profile.audio.llm if notebook and notebook.startswith("05") else profile.llm
+    typer.echo(f"language model: {llm}, {describe(best_dtype(device), device)}")
     states = {s.manifest.name: s for s in fetching.status()}
     wanted = needs.of_profile(profile, [notebook] if notebook else None)
     absent = [states[n] for n in wanted if not states[n].present]

@@ -155,7 +155,8 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.OpenVoc
     jobs = plan(profile, parts, vectors, llm)
     look_up = {j.run.key: j.vectors for j in jobs}
     unique = {j.run.key: j.run for j in jobs}  # a curve may pass through a set-up
-    say(runs.announce(unique.values(), llm, lambda r: look_up[r.key]()))
+    views = {j.run.key: j.view for j in jobs}
+    say(runs.announce(unique.values(), llm, lambda r, some: vectors.of(some, views[r.key])))
     done = runs.execute_all(unique.values(), lambda r: look_up[r.key](), llm, "open vocabulary")
     for job in jobs:
         job.outcome = done[job.run.key]
@@ -197,6 +198,7 @@ class Job:
     name: str
     run: Run
     vectors: Callable[[], dict[str, np.ndarray]]
+    view: str = "whole"
     outcome: Outcome | None = None
 
     @property
@@ -325,7 +327,7 @@ def _job(
         stack=stack,
         costs=True,
     )
-    return Job(part, name, job, lambda: vectors.of(items, view))
+    return Job(part, name, job, lambda: vectors.of(items, view), view)
 
 
 def _known(

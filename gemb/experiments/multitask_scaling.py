@@ -78,13 +78,14 @@ def run(profile: Profile, say: Callable[[str], None] = print) -> records.Multita
 
     planned = list(trials(profile, llm))
     _, singles, shared = plan()
-    say(
-        runs.announce([*singles.values(), *shared], llm)
-        + f", and {len(sizes.rescue_tokens)} more that confirm the best"
-    )
+    told = runs.announce([*singles.values(), *shared], llm)
+    if "rescue" in sizes.groups:
+        told += f". Then {len(sizes.rescue_tokens)} more confirm the best"
+    say(told)
     for name, maker in makers.items():
         single_task.embed_items(selected[name], maker)
     data, singles, shared = plan()  # anew, for what could not be embedded is not trained on
+    makers.clear()  # frees their networks, which nothing asks any more
     everything = [*singles.values(), *shared]
     keys = _keys(singles, sizes.encoders[0])
     vectors = {d.slug: d.vectors for d in data.values()}

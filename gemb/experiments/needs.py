@@ -53,7 +53,9 @@ def of_profile(profile: Profile, notebooks: Sequence[str] | None = None) -> list
     def parts(encoder: str) -> Sequence[str]:
         return ENCODER_PARTS.get(encoder.partition(":")[0], ())
 
-    wanted = [*parts(profile.encoder), profile.llm]
+    wanted: list[str] = []
+    if any(map(runs, ("01", "02", "03", "04"))) or profile.audio.tasks:
+        wanted += [*parts(profile.encoder), profile.llm]
     if profile.source != "released":
         asked = profile.tasks if runs("01") or runs("04") else ()
         asked = (*asked, *(transferred(profile) if runs("03") else ()))

@@ -215,35 +215,40 @@ def load(run: Run) -> Outcome | None:
 
 
 def announce(
-    todo: Iterable[Run], llm: FrozenLLM, vectors: Callable[[Run], Vectors] | None = None
+    todo: Iterable[Run],
+    llm: FrozenLLM,
+    vectors: Callable[[Run, Sequence[Item]], Vectors] | None = None,
 ) -> str:
     """How many trainings, how many are done already, and about how long the rest takes here.
 
     Args:
         todo: All of them; some may be one and the same.
         llm: The language model, three steps of which are timed.
-        vectors: Looks a run's vectors up, where an item may have several; else each has one.
+        vectors: Looks up those of some of a run's items, where an item may have several; else
+            each has one.
     """
-    unique = {run.key: run for run in todo}
+    unique = {run.key: run for run in todo if run.fold.train}
     fresh = [run for run in unique.values() if load(run) is None]
-    text = f"{len(unique)} trainings, {len(unique) - len(fresh)} done before"
+    plural = "" if len(unique) == 1 else "s"
+    text = f"{len(unique)} training{plural}, {len(unique) - len(fresh)} done before"
     if fresh:
-        tokens = sum(
-            run.passes * _tokens_an_item(run, llm, vectors(run) if vectors else {}) for run in fresh
-        )
+        tokens = sum(run.passes * _tokens_an_item(run, llm, vectors) for run in fresh)
         # a fifth more for validation, answers and the adaptors' own steps
         minutes = max(1, round(1.2 * tokens / _tokens_per_second(llm, fresh[0]) / 60))
-        rest = f"the other {len(fresh)} take" if len(fresh) < len(unique) else "they take"
-        text += f"; {rest} about {minutes} min here"
+        rest = f"the other {len(fresh)}" if len(fresh) < len(unique) else "all"
+        text += f"; {rest} together take about {minutes} min here"
     return text
 
 
-def _tokens_an_item(run: Run, llm: FrozenLLM, vectors: Vectors) -> float:
+def _tokens_an_item(
+    run: Run, llm: FrozenLLM, vectors: Callable[[Run, Sequence[Item]], Vectors] | None
+) -> float:
     """How many tokens the language model reads of one of the run's training items, on average."""
     some = run.fold.train[:: max(1, len(run.fold.train) // 64)]  # tasks may stand one after another
     prompts = {text: len(llm.prompt(text)) for text in {run.prompt_of(i) for i in some}}
     labels = llm.count_labels([i.answer for i in some])
-    counts = [len(vectors[i.media.key]) if vectors else 1 for i in some]
+    found = vectors(run, some) if vectors else {}
+    counts = [len(found[i.media.key]) if found else 1 for i in some]
     virtual = sum(math.ceil(n / run.stack) for n in counts) * run.num_virtual_tokens
     return (labels + virtual + sum(prompts[run.prompt_of(i)] for i in some)) / len(some)
 

@@ -38,7 +38,7 @@ LONGER = "longer-trained adaptor"
 
 @dataclass
 class Prepared:
-    """A task with its items in hand and its vectors in the store."""
+    """A task with its items in hand and, once they are embedded, their vectors in the store."""
 
     task: tasks.Task
     loaded: Loaded
@@ -170,11 +170,15 @@ def plan(profile: Profile, say: Callable[[str], None] | None = None) -> Plan:
     slug = encoder.identity().slug
     prepared = selected(profile, encoder)
     llm = FrozenLLM.load(profile.llm)
+    before = _trainings(profile, prepared, slug, llm)
     if say is not None:
-        say(runs.announce(_trainings(profile, prepared, slug, llm), llm))
+        say(runs.announce(before, llm))
     embed_items(prepared, encoder)
     # anew, for what could not be embedded is not trained on
-    return Plan(profile, prepared, _trainings(profile, prepared, slug, llm), slug, llm)
+    todo = _trainings(profile, prepared, slug, llm)
+    if say is not None and {r.key for r in todo} != {r.key for r in before}:
+        say(f"without what could not be embedded: {runs.announce(todo, llm)}")
+    return Plan(profile, prepared, todo, slug, llm)
 
 
 def _trainings(

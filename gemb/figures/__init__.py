@@ -30,7 +30,6 @@ from gemb.figures.librispeech_failure import (
     transcripts_table,
     voices_table,
 )
-from gemb.figures.multitask_findings import multitask_findings
 from gemb.figures.multitask_scaling import (
     said_table,
     shared_table,
@@ -38,6 +37,7 @@ from gemb.figures.multitask_scaling import (
     tokens_chart,
     trials_table,
 )
+from gemb.figures.multitask_scaling_findings import multitask_findings
 from gemb.figures.open_audio_encoder import (
     audio_pairs_table,
     batch_chart,

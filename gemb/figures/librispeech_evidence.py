@@ -29,28 +29,9 @@ def _short(record: OpenVocabularyRecord) -> Iterator[str]:
     yield _exact(setups)
     yield _through(setups)
     yield from _ceiling(record)
-    rows = known_rows(record)
-    learnt = [str(r.sentences) for r in rows if r.known.low > 0]
-    unseen = max((r.unseen.value for r in rows), default=0.0)
-    if learnt and unseen == 0:
-        yield (
-            f"Sentences that were trained on are surely recognised in unseen voices where there "
-            f"are {', '.join(learnt)} of them, and of {rows[-1].n_unseen} never trained on none is "
-            "ever right. That agrees with the conjecture that 89% on 169 commands is recognition, "
-            "and does not prove it: so few sentences would not teach transcription either."
-        )
-    elif learnt:
-        yield (
-            f"Sentences never trained on are right in up to {100 * unseen:.1f}%: that is more than "
-            "recognition of known ones."
-        )
-    elif rows:
-        yield (
-            "Whether 89% on 169 commands is recognition this run cannot say: hardly a sentence was "
-            "learnt."
-        )
+    yield from _known_again(record)
     yield from _in_the_vector(record)
-    yield from _on_curves(record)
+    yield from _growth(record)
 
 
 def _on_setups(record: OpenVocabularyRecord) -> Iterator[str]:
@@ -70,7 +51,7 @@ def _on_probes(record: OpenVocabularyRecord) -> Iterator[str]:
     yield from _held(record)
 
 
-def _on_points(record: OpenVocabularyRecord) -> Iterator[str]:
+def _on_curves(record: OpenVocabularyRecord) -> Iterator[str]:
     """What more sentences, more steps and unpooled frames give."""
     yield from _data_or_size(record)
     yield from _speech_shorter(record)
@@ -82,7 +63,7 @@ PARTS: dict[str, Callable[[OpenVocabularyRecord], Iterator[str]]] = {
     "set-ups": _on_setups,
     "known": _on_known,
     "probes": _on_probes,
-    "curves": _on_points,
+    "curves": _on_curves,
 }
 
 
@@ -96,7 +77,7 @@ def _setups(record: OpenVocabularyRecord) -> list[SpeechResult]:
 def _through(setups: Sequence[SpeechResult]) -> str:
     """In how many set-ups something of the sentence surely gets through."""
     bits = [r for r in setups if r.bits and r.bits.low > 0]
-    words = [r for r in setups if r.overlap_gain and r.overlap_gain.low > 0]
+    shared = [r.overlap_gain for r in setups if r.overlap_gain]
     told = (
         f"The right sentence is surely more probable with its own vector than with another's in "
         f"{len(bits)} of {len(setups)} set-ups"
@@ -104,7 +85,42 @@ def _through(setups: Sequence[SpeechResult]) -> str:
     low = max((r.bits.low for r in bits if r.bits), default=0.0)
     if bits and low < BARELY:
         told += ", and barely there"
-    return told + f"; an answer surely shares more words with it in {len(words) or 'none'}."
+    if shared:
+        words = sum(gain.low > 0 for gain in shared)
+        told += (
+            f"; an answer surely shares more words with it than with another in {words or 'none'}"
+        )
+    return f"{told}."
+
+
+def _known_again(record: OpenVocabularyRecord) -> Iterator[str]:
+    """Whether sentences are recognised, and only those that were trained on."""
+    rows = record.recognition
+    if not rows:
+        return
+    learnt = sorted({r.sentences for r in rows if r.known.low > 0})
+    if not learnt:
+        yield (
+            "Whether 89% on 169 commands is recognition this run cannot say: hardly a sentence was "
+            "learnt."
+        )
+        return
+    some = f"up to {learnt[-1]} sentences" if len(learnt) > 1 else f"{learnt[0]} sentences"
+    text = f"Of {some} that were trained on some are surely recognised in unseen voices"
+    beyond = max(rows, key=lambda r: r.unseen.low)
+    if beyond.unseen.low > 0:
+        yield (
+            f"{text}; of those never trained on {percent(beyond.unseen)}% are right as well, which "
+            "is more than recognition of known ones."
+        )
+        return
+    never = max(rows, key=lambda r: r.unseen.value)
+    yield (
+        f"{text}; of {never.n_unseen} never trained on "
+        + ("none is" if never.unseen.value == 0 else f"{percent(never.unseen)}% are")
+        + " ever right. That agrees with the conjecture that 89% on 169 commands is recognition, "
+        "and does not prove it: so few sentences would not teach transcription either."
+    )
 
 
 def _in_the_vector(record: OpenVocabularyRecord) -> Iterator[str]:
@@ -120,10 +136,13 @@ def _in_the_vector(record: OpenVocabularyRecord) -> Iterator[str]:
             + (f", where the number of words alone gives {percent(bar)}%." if bar else ".")
         )
     else:
-        yield "A linear probe finds no frequent word surely better than the number of words does."
+        yield (
+            "From the speech vector a linear probe does not surely find frequent words better than "
+            f"{'the number of words does' if bar else 'chance'}, in the mean over words."
+        )
 
 
-def _on_curves(record: OpenVocabularyRecord) -> Iterator[str]:
+def _growth(record: OpenVocabularyRecord) -> Iterator[str]:
     """Of which vectors more sentences or steps surely bring more, and whether frames help."""
     last = 0
     for arm in ("text", "audio"):

@@ -25,7 +25,9 @@ FEW = 3  # that a sentence lists
 LEVEL = 0.03  # a difference without an interval that says nothing
 # How the questions begin that the sentences of one part answer, a comparison each.
 _ON_TEXTS = ("Does text-only",)
-_ON_ROUTES = ("Does module combination", "Does alignment", "Does the last token")
+_COMBINED = "Does module combination"
+_ON_ROUTES = (_COMBINED, "Does the best route beat the linear heads", "Does alignment",
+              "Does the last token")  # fmt: skip
 # How the question begins that compares the best route with the best baseline of each subset.
 _EVERYWHERE = "Does the best route beat the best baseline"
 # What the sentences leave to the table of differences, by what is compared with.
@@ -57,7 +59,7 @@ def _short(record: AudioEncoderRecord) -> Iterator[str]:
         f"{100 * bar.mean:.1f}% ({paired})."
     )
     yield from _by_subset(record, best)
-    beats = [g for g in record.gains if g.question.startswith(_ON_ROUTES[0])]
+    beats = [g for g in record.gains if g.question.startswith(_COMBINED)]
     told = [
         f"{_capital(name)}: {_on_each([g for g in beats if g.model == name])}"
         for name in dict.fromkeys(g.model for g in beats)
@@ -68,10 +70,13 @@ def _short(record: AudioEncoderRecord) -> Iterator[str]:
     used = []
     for routed in record.uses.routing[:1]:
         sure = "surely" if routed.accuracy.low > routed.majority else "not surely"
-        used.append(f"routing spoken commands it is {sure} better than the most frequent tool")
+        used.append(
+            f"at routing spoken commands the best route's model is {sure} better than the most "
+            "frequent tool"
+        )
     for labelled in record.uses.labelling[:1]:
         sure = "surely" if labelled.accuracy.low > 1 / labelled.captions else "not surely"
-        used.append(f"labelling sounds it is {sure} better than chance")
+        used.append(f"at labelling sounds {sure} better than chance")
     if used:
         yield f"Put to use: {', '.join(used)}."
     long = max(m.steps for m in record.of("route"))
@@ -184,8 +189,8 @@ def _study(record: AudioEncoderRecord) -> Iterator[str]:
     if len(named) == 2:
         theirs, mine = named
         told = [
-            f"{task} {percent(by[task, mine])}% from its vectors and {percent(by[task, theirs])}% "
-            f"from those of {theirs}"
+            f"{task} {percent(by[task, mine])}% from the best route's vectors and "
+            f"{percent(by[task, theirs])}% from those of {theirs}"
             for task in dict.fromkeys(t.task for t in record.study)
         ]
         yield "Back in the study, section 1's adaptor answers " + "; ".join(told) + "."

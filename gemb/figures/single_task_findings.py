@@ -26,23 +26,21 @@ def _short(record: SingleTaskRecord) -> Iterator[str]:
     fixed, known = _fixed(record), _known(record)
     better = [r for r in known if _surely_better(r)]
     close = [r for r in known if small_gap(r) and r not in better]
+    start = "Against logistic regression on the same vectors, in points, the adaptor is"
     if better:
-        yield (
-            "Against logistic regression on the same vectors, in points, the adaptor is surely "
-            f"better on {', '.join(_gap(r) for r in better)}.{_warning(better)}"
-        )
+        yield (f"{start} surely better on {', '.join(_gap(r) for r in better)}.{_warning(better)}")
     if close:
         yield (
-            "It loses at most 3 points by its point estimate, or a loss of more than 6 is excluded "
-            f"by the interval, on {', '.join(_gap(r) for r in close)}."
+            "The adaptor loses at most 3 points by its point estimate, or a loss of more than 6 "
+            f"is excluded by the interval, on {', '.join(_gap(r) for r in close)}."
         )
     rest = [r for r in known if r not in better and r not in close]
     worse = [r for r in rest if _surely_worse(r)]
     unsure = [r for r in rest if r not in worse]
     if worse:
-        yield f"It is surely worse on {', '.join(_gap(r) for r in worse)}.{_warning(worse)}"
+        yield f"{start} surely worse on {', '.join(_gap(r) for r in worse)}.{_warning(worse)}"
     if unsure:
-        yield f"It may cost more on {', '.join(_gap(r) for r in unsure)}."
+        yield f"The adaptor may lose more on {', '.join(_gap(r) for r in unsure)}."
     by_task = {r.task: r for r in fixed}
     if "scene-text" in by_task and (ocr := method_of(by_task["scene-text"], "packaged OCR")):
         result = by_task["scene-text"]
@@ -99,7 +97,8 @@ def _on_gap(record: SingleTaskRecord) -> Iterator[str]:
         if not small_gap(result):
             reasons.setdefault(_why(result), []).append(result)
     for why, those in reasons.items():
-        yield f"It loses on {', '.join(tasks.get(r.task).title for r in those)}: {why}."
+        titles = ", ".join(tasks.get(r.task).title for r in those)
+        yield f"The adaptor loses to logistic regression on {titles}: {why}."
     if voted:
         near = [r for r, v in voted if v.over_regression.value >= -0.03]
         each = ", ".join(

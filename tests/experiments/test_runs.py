@@ -164,6 +164,7 @@ class Reader:
         return sum(len(a.split()) + 1 for a in answers)
 
     def loss(self, virtual, prompts, answers):
+        self.read = list(zip(prompts, answers, strict=True))
         return virtual.sum()
 
 
@@ -176,24 +177,28 @@ def test_what_is_to_be_trained_is_said_with_what_it_takes(monkeypatch, tmp_path)
     # 2,000 times eight tokens: the prompt's, two and the end of turn, a virtual one; and a fifth
     assert (
         runs.announce([run, run], Reader())
-        == "1 trainings, 0 done before; they take about 320 min here"
+        == "1 training, 0 done before; all together take about 320 min here"
     )
     several = {i.media.key: np.zeros((3, 2)) for i in train}
     more = replace(run, num_virtual_tokens=2)  # six virtual ones
-    assert "520 min" in runs.announce([more], Reader(), lambda _: several)
+    assert "520 min" in runs.announce([more], Reader(), lambda *_: several)
     two = replace(more, stack=2)  # of three vectors two rows: four virtual ones
-    assert "440 min" in runs.announce([two], Reader(), lambda _: several)
+    assert "440 min" in runs.announce([two], Reader(), lambda *_: several)
     runs.records.write_text(
         tmp_path / "runs" / run.key / "outcome.json",
         json.dumps(asdict(Outcome([], 0, 0.0, 0.0, 0, [], [], [], ""))),
     )
-    assert runs.announce([run], Reader()) == "1 trainings, 1 done before"
-    assert "2 trainings, 1 done before; the other 1 take" in runs.announce([run, more], Reader())
+    assert runs.announce([run], Reader()) == "1 training, 1 done before"
+    assert "2 trainings, 1 done before; the other 1 together" in runs.announce(
+        [run, more], Reader()
+    )
 
 
 def test_the_speed_is_measured_on_the_items_that_are_trained_on():
     train = tuple(item(f"{n}", "two words") for n in range(200))
-    assert runs._tokens_per_second(Reader(), a_run(fold=Fold(train, (), ()))) > 1000
+    reader, run = Reader(), a_run(prompt="of words", fold=Fold(train, (), ()))
+    assert runs._tokens_per_second(reader, run) > 1000
+    assert reader.read == [(["of", "words"], "two words")] * 8 * run.settings.batch_size
 
 
 def test_a_training_waits_for_those_it_starts_from(monkeypatch, tmp_path):

@@ -48,7 +48,9 @@ def _short(record: MultitaskRecord) -> Iterator[str]:
     )
     yield _where_it_collapses(record)
     yield from _capacity(record)
-    yield from (_answer(record, t) for t in record.trials if t.group == "confirmation")
+    for trial in record.trials:
+        if trial.group == "confirmation" and _own_mean(record, trial):
+            yield _answer(record, trial)
 
 
 def _on_sweep(record: MultitaskRecord) -> Iterator[str]:
@@ -244,7 +246,6 @@ def _answer(record: MultitaskRecord, confirmed: Trial) -> str:
             answer = "yes" if yes else "no" if no else "not decided"
             told.append(f"{answer} {words} ({percent(score)}%)")
     return (
-        f"Does the best with {with_k} on validation, “{confirmed.name}”, reach {wanted}, of own "
-        "adaptors of one token? "
+        f"The best with {with_k} on validation is “{confirmed.name}”. Does it reach {wanted}? "
         f"{'; '.join(told).capitalize()}."
     )
