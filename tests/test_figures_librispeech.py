@@ -115,7 +115,7 @@ def test_in_short_are_the_answers_alone(record):
     text = "\n".join(short)
     assert 5 <= len(short) <= 8 and len(text) < 1800
     assert "own vector than with another's in 4 of 4 set-ups; an answer surely shares" in text
-    assert "Of up to 300 sentences that were trained on some are surely recognised" in text
+    assert "surely recognised in unseen voices where there are 10 or 300; of 40" in text
     assert "of 40 never trained on none is ever right" in text
     assert "does hold frequent words: a linear probe finds them with AUC 70.0" in text
     assert "From 300 to 3,000 training sentences the vector of the text surely gains (5.0" in text

@@ -98,15 +98,22 @@ def _known_again(record: OpenVocabularyRecord) -> Iterator[str]:
     rows = record.recognition
     if not rows:
         return
-    learnt = sorted({r.sentences for r in rows if r.known.low > 0})
+    learnt = [r.sentences for r in known_rows(record) if r.known.low > 0]
     if not learnt:
         yield (
             "Whether 89% on 169 commands is recognition this run cannot say: hardly a sentence was "
             "learnt."
         )
         return
-    some = f"up to {learnt[-1]} sentences" if len(learnt) > 1 else f"{learnt[0]} sentences"
-    text = f"Of {some} that were trained on some are surely recognised in unseen voices"
+    text = (
+        "Sentences that were trained on are surely recognised in unseen voices where there are "
+        + " or ".join(map(str, learnt))
+        + "".join(
+            f" (of {r.sentences}, each clip seen {_times(r.epochs)}, {percent(r.known)}%)"
+            for r in rows
+            if r.longer and r.known.low > 0
+        )
+    )
     beyond = max(rows, key=lambda r: r.unseen.low)
     if beyond.unseen.low > 0:
         yield (
