@@ -154,6 +154,13 @@ def _few_groups(record: SingleTaskRecord, protocol: str) -> str:
     return f" Intervals over few groups are too narrow ({', '.join(few)})." if few else ""
 
 
+def _without_groups(record: SingleTaskRecord) -> str:
+    """Which tasks have no leak-free split, for their data say nothing of groups."""
+    none = [tasks.get(r.task).title for r in record.results
+            if (r.protocol, r.split) == ("leak-free", "none")]  # fmt: skip
+    return f" ({', '.join(none)}: none exists, a fixed random one)" if none else ""
+
+
 def summary(record: SingleTaskRecord) -> str:
     """The results in a Markdown table of six columns, for README and first page."""
     lines = [
@@ -185,7 +192,7 @@ def summary(record: SingleTaskRecord) -> str:
         "",
         "Logistic regression reads the same vectors without a language model. Stand-in data are "
         "not the study's: the last column is for orientation, not for comparison. "
-        "Leak-free split (of digits there is none: a fixed random one)."
+        f"Leak-free split{_without_groups(record)}."
         f"{_few_groups(record, 'leak-free')} Profile `{about.profile}`, encoder "
         f"`{about.encoder}`, language model `{about.llm}`, {len(about.settings['seeds'])} seed(s), "
         f"{about.finished}.",

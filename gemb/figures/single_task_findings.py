@@ -108,7 +108,7 @@ def _on_gap(record: SingleTaskRecord) -> Iterator[str]:
             f"By point estimate the {voted[0][1].seeds} seeds' adaptors by vote lose at most 3 "
             f"points on {len(near)} of these {len(voted)}, though more is not excluded ({each}): "
             "what the vote gains is the scatter of single trainings, "
-            " which logistic regression, whose best fit is one, does not have."
+            "which logistic regression, whose best fit is one, does not have."
         )
 
 
