@@ -33,12 +33,14 @@ _LEFT_OUT = (
     "space/voyager2",
     "symbols",
 )
-# The same in captions of the other folders.
+# The same, their parts and their kin in captions of the other folders and in spoken sentences.
 _NAMED = re.compile(
-    r"\b(bird|chick|duck|goose|turkey|owl|hen|rooster|eagle|dove|penguin|cat|dog|horse|reindeer|sheep"
-    r"|lamb|bunny|rabbit|mouse|bear|cow|pig|bee|ant|butterfly|spider|fly|insect|drum|bell|trumpet"
-    r"|guitar|flute|music|hammer|saw|scissors|knife|brush|car|bus|truck|train|plane|ship|boat|tram"
-    r"|sleigh|rocket|shuttle|bicycle|vehicle|animal)s?\b",
+    r"\b(bird|chick|chicken|duck|goose|turkey|owl|hen|rooster|eagle|dove|penguin|feather|feathered"
+    r"|cat|dog|horse|horseback|stable|reindeer|sheep|lamb|bunny|rabbit|mouse|bear|cow|pig"
+    r"|bee|ant|butterfly|spider|fly|moth|larva|larvae|insect"
+    r"|drum|bell|trumpet|guitar|flute|horn|music|hammer|saw|scissors|knife|brush"
+    r"|car|auto|bus|truck|train|railroad|plane|airline|jet|ship|boat|vessel|tram|sleigh|rocket|shuttle"
+    r"|spacecraft|bicycle|vehicle|animal|creature|vertebrate)s?\b",
     re.IGNORECASE,
 )
 _TRAILING = re.compile(r"\s*\(.*?\)")  # such as "(cartoon)"
