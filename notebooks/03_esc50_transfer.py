@@ -50,9 +50,9 @@ figures.transfer_findings(record)
 # sound the same with YAMNet and AudioSet's classes. **AudioSet's class names include the
 # answers** (bird, insect, vehicle, …), so that much is given to the space from outside. `trained`
 # adds a linear map of the features, fitted by symmetric InfoNCE to captioned stamps, their sounds,
-# and spoken sentences, from which the tested categories and every picture of the objects task were
-# left out (`data_manifests/released/bound-heads.json` lists the stamps and all words; of the 400
-# sentences single ones say chicken, moths, horseback, jets or vessels). A text is its MiniLM
+# and spoken sentences, from which the tested categories, whatever bears the name of a tested sound
+# or of one of their pictures, and every picture of the objects task were left out
+# (`data_manifests/released/bound-heads.json` lists the stamps and all words). A text is its MiniLM
 # vector in both.
 
 # %% tags=["hide-input"]

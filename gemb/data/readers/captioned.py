@@ -37,10 +37,10 @@ _LEFT_OUT = (
 _NAMED = re.compile(
     r"\b(bird|chick|chicken|duck|goose|turkey|owl|hen|rooster|eagle|dove|penguin|feather|feathered"
     r"|cat|dog|horse|horseback|stable|reindeer|sheep|lamb|bunny|rabbit|mouse|bear|cow|pig"
-    r"|bee|ant|butterfly|spider|fly|moth|larva|larvae|insect"
+    r"|bee|ant|butterfly|cricket|spider|fly|moth|larva|larvae|insect"
     r"|drum|bell|trumpet|guitar|flute|horn|music|hammer|saw|scissors|knife|brush"
     r"|car|auto|bus|truck|train|railroad|plane|airline|jet|ship|boat|vessel|tram|sleigh|rocket|shuttle"
-    r"|spacecraft|bicycle|vehicle|animal|creature|vertebrate)s?\b",
+    r"|spacecraft|propeller|bicycle|vehicle|animal|creature|vertebrate)s?\b",
     re.IGNORECASE,
 )
 _TRAILING = re.compile(r"\s*\(.*?\)")  # such as "(cartoon)"
