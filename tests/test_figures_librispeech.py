@@ -110,6 +110,26 @@ def sentences(record):
     return "\n".join(repr(figures.evidence(record, part)) for part in PARTS)
 
 
+def test_the_set_ups_are_held_against_what_understands_nothing(record):
+    text = repr(figures.evidence(record, "set-ups"))
+    assert "than a floor does" not in text and "nearest training sentence" not in text
+    record.results.append(result("the same sentence always", "floor", overlap=0.25))
+    record.results.append(result("the sentence's own text vector, 1 token", "ceiling", overlap=0.2))
+    text = repr(figures.evidence(record, "set-ups"))
+    assert "No set-up shares more words with the truth than a floor does" in text
+    assert "the same sentence always: 25.0 (23.0–27.0)%" in text
+    assert "neither does the ceiling from text vectors (20.0" in text
+    record.results.append(result("nearest training sentence", "floor", overlap=0.2))
+    for r in record.results:
+        if r.kind == "set-up":
+            r.overlap_gain = score(0.01)  # from -0.01: not surely above chance
+    text = repr(figures.evidence(record, "set-ups"))
+    assert "the nearest training sentence, found by the same vectors" in text
+    assert "surely above chance (5.0 (3.0–7.0) points), and no set-up is" in text
+    record.results[0].overlap_gain = score(0.05)
+    assert "nearest training sentence" not in repr(figures.evidence(record, "set-ups"))
+
+
 def test_in_short_are_the_answers_alone(record):
     short = figures.evidence(record).lines
     text = "\n".join(short)

@@ -8,6 +8,7 @@ from gemb.figures.librispeech_failure import ARMS, known_rows, points_of
 from gemb.figures.shown import Bullets, percent, plain
 from gemb.records import CurvePoint, OpenVocabularyRecord, Score, SpeechResult
 
+NEAREST = "nearest training sentence"  # the floor by this name
 BARELY = 0.05  # bits a sentence: an interval that begins below it is hardly off zero
 _VECTORS = {"text": "text vectors", "audio": "speech vectors"}
 
@@ -39,6 +40,7 @@ def _on_setups(record: OpenVocabularyRecord) -> Iterator[str]:
     setups = _setups(record)
     yield from _fluent(setups)
     yield _anything(setups)
+    yield from _beside_floors(record)
 
 
 def _on_known(record: OpenVocabularyRecord) -> Iterator[str]:
@@ -273,6 +275,36 @@ def _anything(setups: Sequence[SpeechResult]) -> str:
         else "In none does an answer surely share more words with its own sentence than with "
         f"another (percentage points: {shown})."
     )
+
+
+def _beside_floors(record: OpenVocabularyRecord) -> Iterator[str]:
+    """Whether a floor shares as many words as the set-ups, and what that says of the measure."""
+    setups, floors = _setups(record), [r for r in record.results if r.kind == "floor"]
+    if not setups or not floors:
+        return
+    best = max(setups, key=lambda r: r.overlap.value)
+    floor = max(floors, key=lambda r: r.overlap.value)
+    if floor.overlap.value >= best.overlap.value:
+        own = record.from_text
+        yield (
+            f"No set-up shares more words with the truth than a floor does that has understood "
+            f"nothing ({floor.name}: {percent(floor.overlap)}%, the best set-up {best.name}: "
+            f"{percent(best.overlap)}%)"
+            + (
+                f", and neither does the ceiling from text vectors ({percent(own.overlap)}%)"
+                if own and own.overlap.value <= floor.overlap.value
+                else ""
+            )
+            + ": frequent words alone earn that much, so it is the words above chance that tell."
+        )
+    gains = [r.overlap_gain for r in setups if r.overlap_gain]
+    nearest = next((r.overlap_gain for r in floors if r.name == NEAREST), None)
+    if gains and nearest and nearest.low > 0 and not any(gain.low > 0 for gain in gains):
+        yield (
+            "By those the nearest training sentence, found by the same vectors without any "
+            f"adaptor, is surely above chance ({percent(nearest)} points), and no set-up is: the "
+            "vectors hold something that these adaptors do not bring out."
+        )
 
 
 def _ceiling(record: OpenVocabularyRecord) -> list[str]:
