@@ -1,5 +1,7 @@
 """Section 4's tables, chart and sentences, from records made by hand."""
 
+import re
+
 import pytest
 
 from gemb import figures, profiles, records
@@ -141,6 +143,14 @@ def test_every_figure_has_alternative_text_and_every_table_its_csv(record):
     assert "Nothing else of this was run" in repr(figures.trials_table(record, ["capacity"]))
     assert "Nothing else of this" not in repr(figures.trials_table(record, ["collapse"]))
     assert "The study, on its own data" in repr(figures.shared_table(record))
+
+
+def test_the_minutes_of_all_trainings_stand_beside_those_of_the_last_call(record):
+    assert "minutes of all its trainings" not in repr(figures.provenance_table(record))
+    record.seconds = 90.0
+    shown = repr(figures.provenance_table(record))
+    assert "minutes of the last call" in shown
+    assert re.search(r"minutes of all its trainings +1\.5", shown)
 
 
 def test_tokens_are_held_apart_from_parameters_by_the_rate_best_on_validation(record):

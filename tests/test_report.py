@@ -101,6 +101,16 @@ def verdicts(found):
     return {r.claim: r for r in report.claims(found)}
 
 
+def test_how_long_a_training_takes_is_of_the_split_whose_costs_are_listed():
+    record = single(clothing=0.9)
+    slower = record.results[0].model_copy(update={"protocol": "random", "seconds_training": 99.0})
+    record.results.append(slower)
+    found = {"single_task": record}
+    row = verdicts(found)["An adaptor is trained in under a minute"]
+    assert row.here == "2 to 2 s a task" and row.verdict == "reproduced"
+    assert [c.seconds for c in report.costs(found)] == [6.0]
+
+
 def test_the_studys_own_figures_fall_into_the_levels_it_gives_them():
     levels = {t.name: report.level(t.paper_accuracy) for t in report.tasks.TASKS.values()}
     assert levels == {

@@ -189,6 +189,8 @@ def provenance_table(record: Recorded) -> Shown:
     if record.experiment == "open_audio_encoder":
         adaptor = "adaptor, of section 1's tasks"  # in its last part alone
         minutes = "minutes of the last call, with the trainings that it read back"
+    # of sections 2 to 4, with answering, whenever they were done
+    trained: float = getattr(record, "seconds", 0.0)
     rows = [
         ("profile", about.profile),
         ("encoder", about.encoder),
@@ -197,6 +199,7 @@ def provenance_table(record: Recorded) -> Shown:
         ("machine", about.machine),
         ("finished", about.finished),
         (minutes, f"{about.seconds / 60:.1f}"),
+        *([("minutes of all its trainings", f"{trained / 60:.1f}")] if trained else []),
         ("seeds", seeds),
         (adaptor, ", ".join(f"{k} {v}" for k, v in about.settings["training"].items())),
         *([("what differs by task", by_task)] if by_task else []),
