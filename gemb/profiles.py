@@ -143,11 +143,18 @@ class Audio(_Strict):
     projection_rate: float = Field(default=1e-3, gt=0, description="of the projection")
     align_steps: int = Field(gt=0)
     steps: int = Field(gt=0, description="after alignment")
+    text_steps: int | None = Field(
+        default=None, gt=0, description="after alignment on texts alone; none: as many"
+    )
+    longer: int | None = Field(
+        default=None, gt=0, description="steps of the whole model once more, among the ablations"
+    )
     batch_size: int = Field(default=32, gt=1)
     batch_sizes: tuple[int, ...] = (32, 64, 128)
     batch_steps: int = Field(gt=0, description="of each batch size")
     ablations: bool = Field(
-        default=False, description="combined without alignment's steps, and by its last token"
+        default=False,
+        description="combined without alignment's steps, and by its last token; full for longer",
     )
     tasks: tuple[str, ...] = Field(
         default=(), description="of the study, answered from the best model's vectors"
@@ -267,6 +274,8 @@ STUDY_AUDIO = Audio(
     combined=(10, 5),
     align_steps=70,
     steps=50,
+    text_steps=125,  # one pass
+    longer=120,  # as many as the combined models are trained in all
     batch_steps=60,
     ablations=True,
     tasks=("gender", "emotion", "words", "commands"),

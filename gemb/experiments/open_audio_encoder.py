@@ -541,7 +541,8 @@ def _plans(sizes: Audio, aligned: str, rarest: str) -> list[Plan]:
         )
         for n in sizes.layers[1:]
     ]
-    text = _recipe(sizes, "text-only", sizes.steps, layers=sizes.text_pruned)
+    steps = sizes.text_steps or sizes.steps
+    text = _recipe(sizes, "text-only", steps, layers=sizes.text_pruned)
     out.append(Plan(TEXT, "text", text, start=aligned))
     out += [
         Plan(f"combined, {n} layers", "route", _recipe(sizes, "combine", long, n))
@@ -552,6 +553,9 @@ def _plans(sizes: Audio, aligned: str, rarest: str) -> list[Plan]:
         last = _recipe(sizes, "combine", long, sizes.small, pooling="last")
         out.append(Plan(_short(sizes), "ablation", short))
         out.append(Plan(_last_token(sizes), "ablation", last))
+    if sizes.ablations and sizes.longer:
+        longer = _recipe(sizes, "full", sizes.longer)
+        out.append(Plan(_longer(sizes), "ablation", longer, start=aligned))
     out += [
         Plan(
             f"batches of {n}",
@@ -579,6 +583,11 @@ def _plans(sizes: Audio, aligned: str, rarest: str) -> list[Plan]:
 def _short(sizes: Audio) -> str:
     """The name of the model that is tuned as long as a pruned one, and never aligned."""
     return f"combined, {sizes.text_pruned} layers, {sizes.steps} steps"
+
+
+def _longer(sizes: Audio) -> str:
+    """The name of the whole model that is tuned longer after alignment."""
+    return f"{FULL}, {sizes.longer} steps"
 
 
 def _last_token(sizes: Audio) -> str:
@@ -815,7 +824,10 @@ class _Scored:
                         out += _gains(alone, name, {name: learnt[name]}, over, other, mean=False)
         for name, found in ((TEXT, text), (TEXT_PRUNED, pruned)):
             out += _gains(others, name, found, LINEAR, linear)
-        return out + self._ablated() + self._pruned() + self._styles()
+        for plan in (p for p in self.plans if p.name == _longer(self.bench.sizes)):
+            longer = self.found(plan, self.done[plan.name].last)
+            out += _gains(others, plan.name, longer, LINEAR, linear)
+        return out + self._ablated() + self._pruned() + self._batched() + self._styles()
 
     def _pruned(self) -> list[Gain]:
         """Fewer layers against all, tuned equally long."""
@@ -826,6 +838,18 @@ class _Scored:
             found = self.found(plan, self.done[plan.name].last)
             out += _gains("Do fewer layers do as well?", plan.name, found, FULL, whole)
         return out
+
+    def _batched(self) -> list[Gain]:
+        """The largest batches against the smallest, after as many steps."""
+        plans = {p.recipe.training.batch_size: p for p in self.plans if p.kind == "batch"}
+        if len(plans) < 2:
+            return []
+        sizes = (max(plans), min(plans))
+        steps = str(max(int(n) for n in self.done[plans[sizes[0]].name].losses))
+        large, small = (self.found(plans[n], steps) for n in sizes)
+        names = [plans[n].name for n in sizes]
+        return _gains("Are larger batches better after as many steps?", names[0], large, names[1],
+                      small)  # fmt: skip
 
     def _styles(self) -> list[Gain]:
         """Two models on the captions of one style, which one of them was trained on."""
@@ -849,6 +873,7 @@ class _Scored:
              f"pruned to {sizes.text_pruned}", _short(sizes)),
             ("Does the last token do as well as the mean?",
              _last_token(sizes), f"combined, {sizes.small} layers"),
+            ("Does the whole model want longer?", _longer(sizes), FULL),
         ]  # fmt: skip
         out = []
         for question, name, over in pairs:
@@ -969,14 +994,40 @@ def in_the_study(
     voices = {_voice(i) for i in heard}
     names = tuple(t for t in profile.audio.tasks if _has_sounds(profile, t))
     encoders = (profile.encoder, f"open-audio:{folder / 'model'}") if names else ()
-    found = [_study_tasks(profile, e, names, voices) for e in encoders]
-    return [row for rows, _ in found for row in rows], sum(seconds for _, seconds in found)
+    rows: list[StudyTask] = []
+    seconds = 0.0
+    usual: dict[str, single_task.Answers] = {}  # from the profile's encoder, which comes first
+    for encoder in encoders:
+        answers, before = _study_answers(profile, encoder, names)
+        seconds += before
+        usual = usual or answers
+        for task, some in answers.items():
+            # the score's difference is that of the other's answers to these, and here turned round
+            other = usual[task] if some is not usual[task] else None
+            scored = single_task.score(some, profile.bootstrap, best=other)
+            rows.append(
+                StudyTask(
+                    task=task,
+                    encoder=encoder.partition(":")[0],
+                    items=len(some.items),
+                    accuracy=scored.accuracy,
+                    gain=scored.difference and _turned(scored.difference),
+                    majority=max(Counter(i.answer for i in some.items).values()) / len(some.items),
+                    known=sum(_voice(i) in voices for i in some.items),
+                )
+            )
+    return rows, seconds
 
 
-def _study_tasks(
-    profile: Profile, encoder: str, names: tuple[str, ...], voices: set[str | None]
-) -> tuple[list[StudyTask], float]:
-    """The tasks ``names`` of section 1 from one ``encoder``; seconds of what was done before."""
+def _turned(difference: Score) -> Score:
+    """The difference the other way round."""
+    return Score(value=-difference.value, low=-difference.high, high=-difference.low)
+
+
+def _study_answers(
+    profile: Profile, encoder: str, names: tuple[str, ...]
+) -> tuple[dict[str, single_task.Answers], float]:
+    """Answers to the tasks ``names`` from one ``encoder``; seconds of what was done before."""
     change = {"encoder": encoder, "tasks": names, "protocols": ("leak-free",)}
     one_seed = {"seeds": profile.seeds[:1], "curve_tasks": ()}
     planned = single_task.plan(profile.model_copy(update=change | one_seed))
@@ -985,21 +1036,12 @@ def _study_tasks(
     label = encoder.partition(":")[0]
     before = [done for r in {r.key: r for r in todo}.values() if (done := runs.load(r))]
     outcomes = runs.execute_all(todo, lambda _: vectors, planned.llm, label)
-    out = []
+    out = {}
     for name in names:
-        answers = single_task.Answers()
+        answers = out[name] = single_task.Answers()
         for one in (r for r in todo if r.task == name):
             tested = one.fold.test
             answers.add(tested, one.seed, outcomes[one.key].texts[: len(tested)])
-        out.append(
-            StudyTask(
-                task=name,
-                encoder=label,
-                items=len(answers.items),
-                accuracy=single_task.score(answers, profile.bootstrap).accuracy,
-                known=sum(_voice(i) in voices for i in answers.items),
-            )
-        )
     return out, sum(o.train_seconds + o.answer_seconds for o in before)
 
 

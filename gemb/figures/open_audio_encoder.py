@@ -92,6 +92,11 @@ def stages_of(record: AudioEncoderRecord) -> tuple[int, int]:
     return aligned, record.model("full", "route").steps - aligned
 
 
+def text_steps_of(record: AudioEncoderRecord) -> int:
+    """Steps of the stage that is trained on texts alone."""
+    return record.model("text-only", "route").steps - stages_of(record)[0]
+
+
 def _passes(record: AudioEncoderRecord) -> str:
     """How much of the pairs the steps come to."""
     clips, (aligned, after) = clips_of(record), stages_of(record)
@@ -101,8 +106,9 @@ def _passes(record: AudioEncoderRecord) -> str:
         told.append((long, f"in the {long} of the combined models"))
     seen = ", ".join(f"{pairs_seen(record, steps, clips)} {where}" for steps, where in told)
     return (
-        f"batches of {batch_size_of(record)} come to at most so many of the clips: {seen}; and to "
-        f"{pairs_seen(record, after, record.texts)} of the pairs of texts"
+        f"batches of {batch_size_of(record)} come to at most so many of the clips: {seen}; and the "
+        f"{text_steps_of(record)} steps on texts to "
+        f"{pairs_seen(record, text_steps_of(record), record.texts)} of their pairs"
     )
 
 
@@ -280,7 +286,7 @@ def _score(model: AudioModel, subset: str, direction: str) -> Score:
 def text_only_table(record: AudioEncoderRecord) -> Shown:
     """Retrieval before and after each step of text-only transfer."""
     texts = {t.model: percent(t.score) for t in record.aside}
-    _, after = stages_of(record)
+    after = text_steps_of(record)
     rows = [
         {
             "after": m.name,
@@ -379,14 +385,26 @@ def study_table(record: AudioEncoderRecord) -> Shown:
     if not frame.empty:
         counts = frame.groupby("task", sort=False)["items"].first()
         frame = frame.pivot(index="task", columns="encoder", values="score")
-        frame = frame.loc[counts.index].assign(items=counts).reset_index()
+        beside = {
+            "difference": {t.task: percent(t.gain) for t in record.study if t.gain},
+            "most frequent answer": {
+                t.task: f"{100 * t.majority:.1f}" for t in record.study if t.majority is not None
+            },
+        }
+        frame = frame.loc[counts.index].assign(
+            **{name: [of.get(t, "–") for t in counts.index] for name, of in beside.items()},
+            items=counts,
+        )
+        frame = frame.reset_index()
         frame.columns.name = None
     known = {t.task: f"{t.task} {t.known} of {t.items}" for t in record.study if t.known}
     return table(
         frame,
         "open_audio_encoder_study",
         f"Section 1's adaptor on the vectors of the best model here ({record.best}) beside those "
-        "of the default encoder: exact match, per cent, with 95% intervals, one seed. Tested "
+        "of the default encoder: exact match, per cent, with 95% intervals, one seed; the "
+        "difference is paired, over the same items, and positive where the best model's vectors do "
+        "better. Tested "
         "items by voices that the model's own training heard, and was told what they say but not "
         f"who they are: {', '.join(known.values()) or 'none'}.{_one_seed(record)}",
     )

@@ -15,6 +15,7 @@ from gemb.figures.open_audio_encoder import (
     pairs_seen,
     pruning_models,
     stages_of,
+    text_steps_of,
 )
 from gemb.figures.shown import Bullets, percent
 from gemb.records import MEAN, AudioEncoderRecord, AudioModel, BatchPoint, Gain, Score
@@ -27,7 +28,7 @@ LEVEL = 0.03  # a difference without an interval that says nothing
 _ON_TEXTS = ("Does text-only",)
 _COMBINED = "Does module combination"
 _ON_ROUTES = (_COMBINED, "Does the best route beat the linear heads", "Does alignment",
-              "Does the last token")  # fmt: skip
+              "Does the last token", "Does the whole model want")  # fmt: skip
 # How the question begins that compares the best route with the best baseline of each subset.
 _EVERYWHERE = "Does the best route beat the best baseline"
 # What the sentences leave to the table of differences, by what is compared with.
@@ -151,7 +152,13 @@ def _batches(record: AudioEncoderRecord) -> Iterator[str]:
     last = {b.batch_size: b for b in sorted(record.batches, key=lambda b: b.steps)}
     told = ", ".join(f"{size} {100 * b.score:.1f}%" for size, b in sorted(last.items()))
     steps = max(b.steps for b in record.batches)
-    yield f"Batches after the same {steps} steps: {told} (one seed, no interval)."
+    sizes = [f"batches of {size}" for size in (max(last), min(last))]
+    gain = _mean_gain(record, sizes[0], sizes[1])
+    yield (
+        f"Batches after the same {steps} steps: {told} (one seed; "
+        + (f"{sizes[0]} over {sizes[1]}, paired: {_points(gain)}" if gain else "no interval")
+        + ")."
+    )
     yield from _later(record, steps)
     yield from _larger_batches(record, record.model(record.best, "route"), list(last.values()))
 
@@ -186,11 +193,13 @@ def _study(record: AudioEncoderRecord) -> Iterator[str]:
     """Where an adaptor answers better from which vectors."""
     by = {(t.task, t.encoder): t.accuracy for t in record.study}
     named = list(dict.fromkeys(t.encoder for t in record.study))
+    gains = {t.task: t.gain for t in record.study if t.gain}
     if len(named) == 2:
         theirs, mine = named
         told = [
             f"{task} {percent(by[task, mine])}% from the best route's vectors and "
             f"{percent(by[task, theirs])}% from those of {theirs}"
+            + (f" ({_sureness(gains[task])})" if task in gains else "")
             for task in dict.fromkeys(t.task for t in record.study)
         ]
         yield "Back in the study, section 1's adaptor answers " + "; ".join(told) + "."
@@ -266,6 +275,12 @@ def _on_each(gains: Sequence[Gain]) -> str:
         yes, no = all(s.low > _SURELY for s in both), all(s.high < -_SURELY for s in both)
         answers["yes" if yes else "surely worse" if no else "not surely"].append(short[g.subset])
     return "; ".join(f"{a} on {', '.join(names)}" for a, names in answers.items() if names)
+
+
+def _sureness(gain: Score) -> str:
+    """A paired difference, and whether it is sure."""
+    sure = "surely better" if gain.low > _SURELY else "surely worse" if gain.high < -_SURELY else ""
+    return f"{sure or 'neither is sure'}, {percent(gain)} points"
 
 
 def _verdict(gains: Sequence[Gain]) -> str:
@@ -357,16 +372,23 @@ def _full(record: AudioEncoderRecord) -> Iterator[str]:
         f"{100 * bar.mean:.1f}% in the mean of subsets and directions "
         f"({_points(gain) if gain else 'no paired interval'}, one seed)."
     )
-    combined = [m for m in record.of("route") if m.name.startswith("combined") and m.loss]
-    other = max(combined, key=lambda m: m.mean, default=None)
-    if other and other.loss and full.loss and full.loss > other.loss:
-        _, after = stages_of(record)
-        told += (
-            f" Too few steps are the likely reason: its {full.layers} layers were trained for "
-            f"{after} steps after alignment, to a loss of {full.loss:.2f}, those of “{other.name}” "
-            f"for {other.steps}, to {other.loss:.2f}."
-        )
-    yield told
+    longer = next((m for m in record.of("ablation") if m.name.startswith("full, ")), None)
+    if longer is None:
+        yield told + " Why, this run does not show: it was not trained for longer."
+        return
+    aligned, after = stages_of(record)
+    more = _mean_gain(record, longer.name, full.name)
+    beside = _mean_gain(record, longer.name, bar.name)
+    helped = more and any(s.low > _SURELY for s in (more.text_to_audio, more.audio_to_text))
+    told += (
+        f" Trained for {longer.steps - aligned} steps after alignment, and not {after}, it gets "
+        f"{100 * longer.mean:.1f}%"
+    )
+    told += f" ({_points(more)} more)" if more else ""
+    if longer.loss and full.loss:
+        told += f", with a loss of {longer.loss:.2f} and not {full.loss:.2f}"
+    told += ": too few steps are a reason" if helped else ": more steps do not surely help"
+    yield told + (f"; beside the linear heads that is {_points(beside)}." if beside else ".")
 
 
 def _by_subset(record: AudioEncoderRecord, best: AudioModel) -> Iterator[str]:
@@ -456,15 +478,14 @@ def _about_texts(record: AudioEncoderRecord, gains: Sequence[Gain]) -> str:
 
 def _steps_on_texts(record: AudioEncoderRecord) -> str:
     """How much of a pass the stages of text-only transfer are."""
-    (aligned, after), clips = stages_of(record), clips_of(record)
+    aligned, after, clips = stages_of(record)[0], text_steps_of(record), clips_of(record)
     seen, read = pairs_seen(record, aligned, clips), pairs_seen(record, after, record.texts)
     told = (
         f"Of text-only transfer, alignment saw {seen} of {clips} clips in {aligned} steps "
         f"({seen / clips:.0%} of a pass), and the stage on texts {read} of {record.texts} pairs in "
         f"{after} ({read / record.texts:.0%})"
     )
-    few = ": so few steps are the likely limit, and this is no verdict on the method."
-    return told + (few if read < record.texts else ".")
+    return told + ": so little training is no verdict on the method."
 
 
 def _apart(gains: Sequence[Gain]) -> str:

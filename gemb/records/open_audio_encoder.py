@@ -89,6 +89,9 @@ class StudyTask(Strict):
     encoder: str
     items: int
     accuracy: Score
+    # over the answers from the profile's own encoder, paired; none of these and of earlier records
+    gain: Score | None = None
+    majority: float | None = None  # of the tested answers the most frequent
     known: int = 0  # of the items, by voices that the best model's training heard
 
 

@@ -105,6 +105,12 @@ def test_routes_share_one_alignment_and_what_has_none_makes_as_many_steps(name):
         if plan.kind in ("route", "style"):
             steps = sizes.steps + (0 if shared else sizes.align_steps)
             assert plan.recipe.training.steps == steps
+    (text,) = (p for p in plans if p.kind == "text")
+    assert text.recipe.training.steps == (sizes.text_steps or sizes.steps)
+    longer = [p for p in plans if p.name.startswith("full, ")]
+    assert bool(longer) == (name == "study")
+    for plan in longer:
+        assert plan.kind == "ablation" and plan.recipe.training.steps == sizes.longer > sizes.steps
     pruned = [p.recipe.layers for p in plans if p.recipe.route == "prune"]
     assert pruned == list(sizes.layers[1:]) and sizes.text_pruned in pruned
 
@@ -140,6 +146,10 @@ def scored(data, sizes, folder):
             done[plan.name].stages[stage] = {"layers": 1, "parameters": 1}
             audio, text = (rng.normal(size=(len(some), 4)) for some in asked)
             done[plan.name].vectors[stage] = audio, text
+        if plan.every:
+            for steps in ("4", "8", "16"):
+                done[plan.name].losses[steps] = 1.0
+                done[plan.name].vectors[steps] = done[plan.name].vectors["tune"]
     return section._Scored(bench, align, plans, done)
 
 
@@ -158,8 +168,25 @@ def test_every_route_is_paired_with_the_linear_heads(data, sizes, tmp_path):
     assert {model for model, bar in over if bar == "linear heads"} == routes
     assert ("combined, 2 layers", max(bars, key=lambda b: section._over_all(bars[b]))) in over
     assert ("pruned to 2", "full") in over
+    assert ("batches of 8", "batches of 4") in over
+    assert not any("full, " in model for model, _ in over)
     styles = {(f"{a} to {b}", f"{b} to {b}") for a, b in (STYLES, STYLES[::-1])}
     assert styles < over
+
+
+def test_the_whole_model_is_trained_longer_beside_itself_and_the_linear_heads(
+    data, sizes, tmp_path
+):
+    found = scored(data, sizes.model_copy(update={"ablations": True, "longer": 9}), tmp_path)
+    chance = {s: retrieval.chance(g) for s, g in data.galleries().items()}
+    gains = found.gains({"chance": chance, "linear heads": chance}, "full")
+    over = {g.over for g in gains if g.model == "full, 9 steps"}
+    assert over == {"full", "linear heads"}
+
+
+def test_a_difference_turned_round_is_that_of_the_other_to_the_one():
+    turned = section._turned(records.Score(value=0.1, low=-0.2, high=0.3))
+    assert (turned.value, turned.low, turned.high) == (-0.1, -0.3, 0.2)
 
 
 def test_a_key_stands_for_all_that_decides(data, sizes):
