@@ -105,7 +105,7 @@ PLAIN = {
 PLAIN |= {"black", "golden", "green", "pink", "silver", "white", "stand", "stands"}
 
 
-def tested_names():
+def names_of_what_is_tested():
     """The tested categories and every word in a tested sound's or its pictures' names, plural too.
 
     So that blackbird, cricket or propeller is found in a caption, not the six categories alone.
@@ -120,7 +120,7 @@ def tested_names():
 
 
 def test_the_names_of_what_is_tested_are_found():
-    names = tested_names()
+    names = names_of_what_is_tested()
     assert {"blackbird", "cricket", "propeller", "dog", "cars", "drum", "insects"} <= names
     assert len(names) > 200
 
@@ -132,7 +132,7 @@ def test_what_is_released_of_binding_holds_no_tested_category_and_no_picture_of_
     pictures = {s for s in seen["stamps"] if not s.endswith(".ogg")}
     assert len(pictures) > 200 and not shown & pictures
     assert len(seen["words"]) > 1000 and "washing" in seen["words"]
-    assert not tested_names() & set(seen["words"])
+    assert not names_of_what_is_tested() & set(seen["words"])
 
 
 @pytest.mark.data
@@ -148,11 +148,11 @@ def test_binding_never_saw_a_tested_category_nor_a_picture_of_the_objects():
     assert len(pictures) > 150
     assert not {i.id.removeprefix("captioned/") + ".png" for i in pictures} & stamps
     for item in [*pictures, *captioned.sounds()]:
-        assert not tested_names() & set(re.findall(r"\w+", item.answer.lower())), item.id
+        assert not names_of_what_is_tested() & set(re.findall(r"\w+", item.answer.lower())), item.id
 
 
 def test_no_sentence_that_binds_names_a_tested_category():
     said = [s.answer for s in captioned.speech(binding.SPEECH)]
     assert len(said) == binding.SPEECH
     for sentence in said:
-        assert not tested_names() & set(re.findall(r"\w+", sentence.lower())), sentence
+        assert not names_of_what_is_tested() & set(re.findall(r"\w+", sentence.lower())), sentence
