@@ -27,8 +27,8 @@
 # never met, and the pairs are clips of packages, few by comparison: the routes are comparable with
 # each other and with the baselines beside them, and with no published number. This book shows the
 # record of the profile `study`. `local` has 463 clips, nearly a quarter of the test pairs, 600 of
-# the pairs of texts, the first 6 layers and 3 in place of 30 to 5, a third of the steps, batches of 32 and 64
-# for 8 steps, no ablations, and of section 1 the words alone.
+# the pairs of texts, the first 6 layers and 3 in place of 30 to 5, a third of the steps,
+# batches of 32 and 64 for 8 steps, no ablations, and of section 1 the words alone.
 
 # %% tags=["parameters"]
 import os
