@@ -236,3 +236,21 @@ def test_every_profile_prunes_the_text_model_to_layers_that_are_there():
         audio = profile.audio
         assert list(audio.layers) == sorted(audio.layers, reverse=True)
         assert max(*audio.combined, audio.small, audio.text_pruned) <= audio.layers[0]
+
+
+def test_the_studys_tasks_are_paired_over_the_same_items(monkeypatch, tmp_path):
+    asked = [item(name, "test") for name in ("yes", "no", "up", "up")]
+    said = {"open-concat": ["yes", "yes", "yes", "yes"], "open-audio": ["yes", "no", "up", "no"]}
+
+    def answers(profile, encoder, names):
+        texts = said[encoder.partition(":")[0]]
+        return {n: section.single_task.Answers(list(asked), [0] * 4, texts) for n in names}, 2.0
+
+    monkeypatch.setattr(section, "_study_answers", answers)
+    monkeypatch.setattr(section, "_has_sounds", lambda *_: True)
+    rows, seconds = section.in_the_study(profiles.get("local"), tmp_path, asked[:1])
+    usual, mine = rows
+    assert (usual.encoder, mine.encoder, seconds) == ("open-concat", "open-audio", 4.0)
+    assert usual.gain is None and usual.majority == 0.5
+    assert mine.accuracy.value == 0.75 and mine.gain is not None
+    assert mine.gain.value == pytest.approx(0.5) and mine.gain.low <= 0.5 <= mine.gain.high
