@@ -1002,26 +1002,21 @@ def in_the_study(
         seconds += before
         usual = usual or answers
         for task, some in answers.items():
-            # the score's difference is that of the other's answers to these, and here turned round
-            other = usual[task] if some is not usual[task] else None
-            scored = single_task.score(some, profile.bootstrap, best=other)
+            gain = None
+            if some is not usual[task]:
+                gain = single_task.score(usual[task], profile.bootstrap, best=some).difference
             rows.append(
                 StudyTask(
                     task=task,
                     encoder=encoder.partition(":")[0],
                     items=len(some.items),
-                    accuracy=scored.accuracy,
-                    gain=scored.difference and _turned(scored.difference),
+                    accuracy=single_task.score(some, profile.bootstrap).accuracy,
+                    gain=gain,
                     majority=max(Counter(i.answer for i in some.items).values()) / len(some.items),
                     known=sum(_voice(i) in voices for i in some.items),
                 )
             )
     return rows, seconds
-
-
-def _turned(difference: Score) -> Score:
-    """The difference the other way round."""
-    return Score(value=-difference.value, low=-difference.high, high=-difference.low)
 
 
 def _study_answers(

@@ -184,11 +184,6 @@ def test_the_whole_model_is_trained_longer_beside_itself_and_the_linear_heads(
     assert over == {"full", "linear heads"}
 
 
-def test_a_difference_turned_round_is_that_of_the_other_to_the_one():
-    turned = section._turned(records.Score(value=0.1, low=-0.2, high=0.3))
-    assert (turned.value, turned.low, turned.high) == (-0.1, -0.3, 0.2)
-
-
 def test_a_key_stands_for_all_that_decides(data, sizes):
     full, text = (
         next(p for p in section._plans(sizes, "a", "sound") if p.recipe.route == r)
